@@ -1,0 +1,17 @@
+"""The mathematics of the pipeline: one pure function a stage, Polars in, Polars out."""
+
+from kernels.approach_features import approach_features
+from kernels.bar5s import bar5s
+from kernels.clean_ticks import clean_ticks
+from kernels.level_episodes import level_episodes
+from kernels.session_levels import session_levels
+from kernels.setup_vectors import setup_vectors
+
+__all__ = [
+    "approach_features",
+    "bar5s",
+    "clean_ticks",
+    "level_episodes",
+    "session_levels",
+    "setup_vectors",
+]

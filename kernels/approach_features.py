@@ -1,0 +1,235 @@
+"""How price came to its level: position, derivatives, running sums, the level's own depth."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import polars as pl
+
+from kernels.end_of_bar import STRONG_Z, Z_ROUNDING
+from kernels.features import (
+    BAND_EDGES,
+    BELOW_ABOVE,
+    CUMULATIVES,
+    DERIVATIVES,
+    LEVEL_TYPE,
+    LEVELS,
+    NEAR_BANDS,
+    SIDES,
+    THIRDS,
+    WINDOWS,
+    conform,
+)
+
+AT_LEVEL_PTS = 0.5
+_BAR = pl.col("bar_index_in_episode")
+_DISTANCE = pl.col("bar5s_approach_dist_to_level_pts_eob")
+
+
+def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFrame:
+    """The features of each bar of each episode relative to its level.
+
+    Nothing here but the outcome columns it inherits knows a bar after its own, and the `setup_`
+    columns know none after the trigger.
+
+    Args:
+        episodes: table `level_episodes`.
+        point: price of one point, in price units.
+
+    Returns:
+        Table `approach_features`, the rows of `episodes` in their order.
+    """
+    rows = (
+        episodes.lazy()
+        .with_columns(_position(point))
+        .with_columns(_alignment())
+        .with_columns(_slopes(1))
+        .with_columns(_slopes(2))
+        .with_columns(_cumulatives())
+        .with_columns(_cumulative_sums())
+        .with_columns(_level_depth(point))
+        .with_columns(_level_imbalances())
+        .with_columns(_level_flow())
+        .with_columns(_level_flow_imbalance())
+    )
+    setup = setup_window(rows).agg(**_setup()).with_columns(**_setup_differences())
+    return conform(
+        rows.join(setup, on="episode_id", how="left", maintain_order="left"), "approach_features"
+    ).collect()
+
+
+def setup_window(rows: pl.LazyFrame) -> pl.lazyframe.group_by.LazyGroupBy:
+    """Rows of each episode up to and including its trigger, grouped by episode in order."""
+    return rows.filter(pl.col("bars_to_trigger") <= 0).group_by("episode_id", maintain_order=True)
+
+
+def ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
+    """numerator / denominator, 0 where the denominator is 0."""
+    return pl.when(denominator == 0).then(0.0).otherwise(numerator / denominator)
+
+
+def thirds(column: str) -> dict[str, pl.Expr]:
+    """A setup window's early, mid and late third of a column: max(1, n // 3) bars, rest to late."""
+    k = pl.max_horizontal(1, pl.len() // 3)
+    values = pl.col(column)
+    return dict(zip(THIRDS, (values.head(k), values.slice(k, k), values.slice(2 * k)), strict=True))
+
+
+def has_wall(side: str) -> pl.Expr:
+    """Whether the bar ends with a level of z > 2 on a side."""
+    return pl.col(f"bar5s_wall_{side}_maxz_eob") > STRONG_Z + Z_ROUNDING
+
+
+def _position(point: float) -> Iterator[pl.Expr]:
+    level = pl.col("level_price")
+    eob, twa = ((pl.col(f"bar5s_microprice_{when}") - level) / point for when in ("eob", "twa"))
+    is_high = pl.col("level_type").cast(pl.String).str.ends_with("HIGH")
+    yield eob.alias("bar5s_approach_dist_to_level_pts_eob")
+    yield twa.alias("bar5s_approach_dist_to_level_pts_twa")
+    yield eob.abs().alias("bar5s_approach_abs_dist_to_level_pts_eob")
+    yield _sign(eob > 0).alias("bar5s_approach_side_of_level_eob")
+    for level_type in LEVEL_TYPE.categories:
+        yield (pl.col("level_type") == level_type).alias(f"bar5s_approach_is_{level_type.lower()}")
+    yield _sign(is_high).alias("bar5s_approach_level_polarity")
+
+
+def _sign(condition: pl.Expr) -> pl.Expr:
+    """+1 or -1, null where the condition is."""
+    return 2 * condition.cast(pl.Int8) - 1
+
+
+def _alignment() -> pl.Expr:
+    side, polarity = (
+        pl.col(f"bar5s_approach_{name}") for name in ("side_of_level_eob", "level_polarity")
+    )
+    return (-side * polarity).alias("bar5s_approach_alignment_eob")
+
+
+def _slopes(order: int) -> Iterator[pl.Expr]:
+    """Derivatives of an order; rows of an episode are adjacent, so a shift is masked, not grouped."""
+    for (name, (column, _)), w in product(DERIVATIVES.items(), WINDOWS):
+        x = pl.col(column if order == 1 else f"bar5s_deriv_{name}_d1_w{w}")
+        slope = pl.when(_BAR >= order * w).then((x - x.shift(w)) / w)
+        yield slope.alias(f"bar5s_deriv_{name}_d{order}_w{w}")
+
+
+def _running(x: pl.Expr) -> pl.Expr:
+    return x.cum_sum().over("episode_id")
+
+
+def _cumulatives() -> Iterator[pl.Expr]:
+    for name, column in CUMULATIVES.items():
+        yield _running(pl.col(f"bar5s_{column}")).alias(f"bar5s_cumul_{name}")
+    for side, band in product(SIDES, NEAR_BANDS):
+        flow = pl.col(f"bar5s_flow_net_vol_{side}_{band}_sum")
+        yield _running(flow).alias(f"bar5s_cumul_flow_net_{side}_{band}")
+
+
+def _cumulative_sums() -> Iterator[pl.Expr]:
+    bid, ask = (
+        sum(pl.col(f"bar5s_cumul_flow_net_{side}_{band}") for band in NEAR_BANDS) for side in SIDES
+    )
+    yield bid.alias("bar5s_cumul_flow_net_bid")
+    yield ask.alias("bar5s_cumul_flow_net_ask")
+    yield (bid - ask).alias("bar5s_cumul_flow_imbal")
+    yield ((bid - ask) / (_BAR + 1)).alias("bar5s_cumul_flow_imbal_rate")
+    volume = pl.col("bar5s_cumul_signed_trade_vol")
+    yield (volume / (_BAR + 1)).alias("bar5s_cumul_signed_trade_vol_rate")
+
+
+def _ladder(side: str) -> list[tuple[pl.Expr, pl.Expr]]:
+    """(price, size) of the ten levels at the bar's end."""
+    return [
+        (
+            pl.col(f"bar5s_shape_{side}_px_l{level:02d}_eob"),
+            pl.col(f"bar5s_shape_{side}_sz_l{level:02d}_eob"),
+        )
+        for level in range(LEVELS)
+    ]
+
+
+def _level_depth(point: float) -> Iterator[pl.Expr]:
+    """Size of the end-of-bar ladder below, above and at the level, and by distance from it."""
+    has_book = pl.col("bar5s_microprice_eob").is_not_null()
+    level = pl.col("level_price")
+
+    def total(sizes: list[pl.Expr]) -> pl.Expr:
+        return pl.when(has_book).then(pl.sum_horizontal(sizes))
+
+    at = []
+    for where, side, outward in zip(BELOW_ABOVE, SIDES, (-1, 1), strict=True):
+        away = [(outward * (px - level) / point, size) for px, size in _ladder(side)]
+        yield total([pl.when(d > 0).then(size) for d, size in away]).alias(
+            f"bar5s_lvl_depth_{where}_qty_eob"
+        )
+        for band, low, high in zip(NEAR_BANDS, (0.0, *BAND_EDGES), BAND_EDGES, strict=False):
+            inside = [pl.when((d > low) & (d <= high)).then(size) for d, size in away]
+            yield total(inside).alias(f"bar5s_lvl_depth_{where}_{band}_qty_eob")
+        at += [pl.when(d.abs() <= AT_LEVEL_PTS).then(size) for d, size in away]
+    yield total(at).alias("bar5s_lvl_depth_at_qty_eob")
+
+
+def _level_imbalances() -> Iterator[pl.Expr]:
+    for band, name in (("", "depth_imbal"), *((f"{band}_", f"cdi_{band}") for band in NEAR_BANDS)):
+        below, above = (pl.col(f"bar5s_lvl_depth_{where}_{band}qty_eob") for where in BELOW_ABOVE)
+        yield ratio(below - above, below + above).alias(f"bar5s_lvl_{name}_eob")
+
+
+def _level_flow() -> Iterator[pl.Expr]:
+    """Net flow of the side price must eat through to reach the level, and of the other."""
+    bid, ask = (
+        sum(pl.col(f"bar5s_flow_net_vol_{side}_{band}_sum") for band in NEAR_BANDS)
+        for side in SIDES
+    )
+    is_above = pl.col("bar5s_approach_side_of_level_eob") == 1
+    yield pl.when(is_above).then(bid).otherwise(ask).alias("bar5s_lvl_flow_toward_net_sum")
+    yield pl.when(is_above).then(ask).otherwise(bid).alias("bar5s_lvl_flow_away_net_sum")
+
+
+def _level_flow_imbalance() -> pl.Expr:
+    toward, away = (pl.col(f"bar5s_lvl_flow_{way}_net_sum") for way in ("toward", "away"))
+    return (toward - away).alias("bar5s_lvl_flow_toward_away_imbal_sum")
+
+
+def _setup() -> dict[str, pl.Expr]:
+    """Summaries of the setup window that need its bars."""
+    nearness = pl.col("bar5s_approach_abs_dist_to_level_pts_eob")
+    volume, signed = pl.col("bar5s_trade_vol_sum"), pl.col("bar5s_trade_signed_vol_sum")
+    summary = {
+        "start_dist_pts": _DISTANCE.first(),
+        "min_dist_pts": nearness.min(),
+        "max_dist_pts": nearness.max(),
+        "approach_bars": (nearness.diff() < 0).sum(),
+        "retreat_bars": (nearness.diff() > 0).sum(),
+        "approach_ratio": (nearness.diff() < 0).sum() / pl.len(),
+        "total_trade_vol": volume.sum(),
+        "total_signed_vol": signed.sum(),
+        "trade_imbal_pct": ratio(signed.sum(), volume.sum()),
+        "flow_imbal_total": pl.col("bar5s_cumul_flow_imbal").last(),
+    }
+    for third, velocity in thirds("bar5s_deriv_dist_d1_w3").items():
+        summary[f"{third}_velocity"] = velocity.mean().fill_null(0.0)
+    for name in ("obi0", "obi10"):
+        imbalance = pl.col(f"bar5s_state_{name}_eob")
+        summary |= {
+            f"{name}_start": imbalance.first(),
+            f"{name}_end": imbalance.last(),
+            f"{name}_min": imbalance.min(),
+            f"{name}_max": imbalance.max(),
+        }
+    for side in SIDES:
+        summary[f"{side}_wall_max_z"] = pl.col(f"bar5s_wall_{side}_maxz_eob").max()
+        summary[f"{side}_wall_bars"] = has_wall(side).sum().cast(pl.Int32)
+    return {f"bar5s_setup_{name}": value for name, value in summary.items()}
+
+
+def _setup_differences() -> dict[str, pl.Expr]:
+    def setup(name: str) -> pl.Expr:
+        return pl.col(f"bar5s_setup_{name}")
+
+    return {
+        "bar5s_setup_dist_range_pts": setup("max_dist_pts") - setup("min_dist_pts"),
+        "bar5s_setup_velocity_trend": setup("late_velocity") - setup("early_velocity"),
+        "bar5s_setup_obi0_delta": setup("obi0_end") - setup("obi0_start"),
+        "bar5s_setup_obi10_delta": setup("obi10_end") - setup("obi10_start"),
+        "bar5s_setup_wall_imbal": setup("ask_wall_bars") - setup("bid_wall_bars"),
+    }

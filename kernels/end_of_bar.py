@@ -1,0 +1,115 @@
+"""What a bar's last book says: its state, ladder, shape and walls."""
+
+from itertools import product
+
+import numpy as np
+import polars as pl
+from numba import njit
+
+from kernels.book import N_STATE, Book, book_state
+from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
+
+STRONG_Z = 2.0
+Z_ROUNDING = 1e-9
+"""Two equal walls among eight equal levels have z = 2 exactly; rounding must not decide."""
+
+
+@njit(cache=True, nogil=True)
+def _ladder_gaps(px, point, gaps) -> None:
+    """Per bar max and mean distance between adjacent defined levels; px (n, 10), gaps (n, 2)."""
+    for bar in range(px.shape[0]):
+        greatest, total, count, previous = 0.0, 0.0, 0, np.nan
+        for level in range(LEVELS):
+            price = px[bar, level]
+            if price != price:
+                continue
+            if previous == previous:
+                gap = abs(price - previous) / point
+                greatest, total, count = max(greatest, gap), total + gap, count + 1
+            previous = price
+        gaps[bar, 0] = greatest if count else np.nan
+        gaps[bar, 1] = total / count if count else np.nan
+
+
+@njit(cache=True, nogil=True)
+def _walls(px, sz, microprice, point, walls) -> None:
+    """Per bar maxz, its level, distance and level of the nearest z >= 2; walls (n, 4).
+
+    z = (log1p(size) - mean) / population std over the ten levels, 0 if all sizes are equal.
+    """
+    for bar in range(px.shape[0]):
+        logs = np.log1p(sz[bar])
+        mean, std = logs.mean(), logs.std()
+        is_flat = (sz[bar] == sz[bar, 0]).all()
+        highest, at, strong = -np.inf, 0, -1
+        for level in range(LEVELS):
+            z = 0.0 if is_flat else (logs[level] - mean) / std
+            if z > highest:
+                highest, at = z, level
+            if strong < 0 and z >= STRONG_Z - Z_ROUNDING:
+                strong = level
+        walls[bar, 0], walls[bar, 1], walls[bar, 3] = highest, at, strong
+        walls[bar, 2] = abs(px[bar, strong] - microprice[bar]) / point if strong >= 0 else np.nan
+
+
+def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
+    """The `_eob` columns of bars from their last two-sided books.
+
+    Args:
+        books: `BOOK_COLUMNS`, a row a bar; all null in bars before the first two-sided book.
+        point: price of one point, in price units.
+    """
+    exists = books["bid_px_00"].is_not_null()
+    defined = [pl.col(px).is_not_null() for px in BOOK_COLUMNS["bid_px"] + BOOK_COLUMNS["ask_px"]]
+    amounts = [
+        pl.when(is_defined).then(pl.col(name)).otherwise(0)
+        for what in ("sz", "ct")
+        for is_defined, name in zip(
+            defined, BOOK_COLUMNS[f"bid_{what}"] + BOOK_COLUMNS[f"ask_{what}"], strict=True
+        )
+    ]
+    books = books.with_columns(amounts)
+    ladders = {
+        what: books.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+        for what, names in BOOK_COLUMNS.items()
+    }
+    state = np.empty((N_STATE, books.height))
+    book = Book(*(tuple(np.ascontiguousarray(ladders[what].T)) for what in Book._fields))
+    book_state(book, 0, books.height, point, state)
+    midprice = (books["bid_px_00"] + books["ask_px_00"]) / 2
+    frames = [
+        _frame(state.T, [f"{stem}_eob" for stem, *_ in STATE]),
+        pl.DataFrame({"midprice_eob": midprice}),
+        _shape(books),
+    ]
+    for side in SIDES:
+        gaps, walls = np.empty((books.height, 2)), np.empty((books.height, 4))
+        _ladder_gaps(ladders[f"{side}_px"], point, gaps)
+        _walls(ladders[f"{side}_px"], ladders[f"{side}_sz"], state[0], point, walls)
+        frames.append(
+            _frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")])
+        )
+        frames.append(_frame(walls, [f"wall_{side}_{what}_eob" for what in _WALL]))
+    eob = pl.concat(frames, how="horizontal")
+    return eob.select(pl.when(exists).then(pl.all()).name.prefix("bar5s_"))
+
+
+_WALL = ("maxz", "maxz_levelidx", "nearest_strong_dist_pts", "nearest_strong_levelidx")
+
+
+def _frame(matrix: np.ndarray, names: list[str]) -> pl.DataFrame:
+    return pl.from_numpy(matrix, schema=names).fill_nan(None)
+
+
+def _shape(books: pl.DataFrame) -> pl.DataFrame:
+    """Price, size and count of each level, and their fractions of the ten-level total."""
+    columns = []
+    for side, what in product(SIDES, ("px", "sz", "ct")):
+        names = BOOK_COLUMNS[f"{side}_{what}"]
+        total = pl.sum_horizontal(names)
+        for level, name in enumerate(names):
+            columns.append(pl.col(name).alias(f"shape_{side}_{what}_l{level:02d}_eob"))
+            if what != "px":
+                frac = pl.when(total > 0).then(pl.col(name) / total).otherwise(0.0)
+                columns.append(frac.alias(f"shape_{side}_{what}_frac_l{level:02d}_eob"))
+    return books.select(columns)

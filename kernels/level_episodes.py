@@ -1,0 +1,194 @@
+"""Episodes: what price did around a level, from fifteen minutes before a touch to its end."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numba import njit
+
+from kernels.features import OUTCOME, conform, schema
+from kernels.instrument import EPISODES_END, new_york
+
+LOOKBACK_BARS = 180
+FORWARD_BARS = 96
+WALK_BARS = 499
+EXIT_BARS = 6
+COOLDOWN_BARS = 24
+DIRECTION_BARS = 12
+OUTCOME_BARS = (48, 72)
+BAND_PTS = 1.0
+WEAK_PTS, STRONG_PTS = 1.0, 2.0
+
+_STRONG_BREAK, _WEAK_BREAK, _CHOP, _WEAK_BOUNCE, _STRONG_BOUNCE = range(len(OUTCOME.categories))
+_NO_OUTCOME = -1
+
+
+@njit(cache=True, nogil=True)
+def _triggers(distance, has_trade, valid_from, end) -> np.ndarray:
+    """Bars in [valid_from, end) at which the level is touched afresh.
+
+    distance: (n,) float64, microprice minus level in points, NaN where there is no microprice.
+    """
+    triggers = np.empty(max(end - valid_from, 0), np.int64)
+    count = 0
+    for t in range(valid_from, end):
+        is_inside = abs(distance[t]) <= BAND_PTS
+        is_cool = count == 0 or t - triggers[count - 1] >= COOLDOWN_BARS
+        arrives = t == 0 or not abs(distance[t - 1]) <= BAND_PTS
+        if is_inside and is_cool and (has_trade[t] or arrives):
+            triggers[count] = t
+            count += 1
+    return triggers[:count]
+
+
+@njit(cache=True, nogil=True)
+def _direction(distance, t) -> int:
+    """+1 if the bars before t were on average below the level, else -1."""
+    before = distance[max(0, t - DIRECTION_BARS) : t]
+    mean = np.nanmean(before) if (before == before).any() else distance[t]
+    return 1 if mean < 0.0 else -1
+
+
+@njit(cache=True, nogil=True)
+def _forward_end(distance, t, last) -> tuple[int, int]:
+    """Last bar of the window and how many re-touches moved it."""
+    end, extensions, outside, has_left = min(t + FORWARD_BARS, last), 0, 0, False
+    for u in range(t + 1, min(last, t + WALK_BARS) + 1):
+        if abs(distance[u]) <= BAND_PTS:
+            if has_left:
+                moved = max(end, min(u + FORWARD_BARS, last))
+                extensions += moved > end
+                end, has_left = moved, False
+            outside = 0
+        else:
+            outside += 1
+            has_left = has_left or outside >= EXIT_BARS
+        if u > end and has_left:
+            break
+    return end, extensions
+
+
+@njit(cache=True, nogil=True)
+def _mean_beyond(distance, volume, start, stop) -> float:
+    """Volume-weighted mean distance over bars [start, stop), plain where nothing traded."""
+    weight = volume[start:stop].sum()
+    if weight > 0.0:
+        return (distance[start:stop] * volume[start:stop]).sum() / weight
+    return distance[start:stop].mean()
+
+
+@njit(cache=True, nogil=True)
+def _outcome(distance, volume, t, direction) -> tuple[int, float]:
+    """Outcome code and score in points; `_NO_OUTCOME` and NaN where the data end too soon."""
+    near, far = OUTCOME_BARS
+    if t + far >= distance.size:
+        return _NO_OUTCOME, np.nan
+    first = direction * _mean_beyond(distance, volume, t + 1, t + near + 1)
+    second = direction * _mean_beyond(distance, volume, t + near + 1, t + far + 1)
+    code = _CHOP
+    if first > WEAK_PTS:
+        code = _STRONG_BREAK if second > STRONG_PTS else _WEAK_BREAK
+    elif first < -WEAK_PTS:
+        code = _STRONG_BOUNCE if second < -STRONG_PTS else _WEAK_BOUNCE
+    return code, (first + second) / 2
+
+
+@njit(cache=True, nogil=True)
+def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
+    """One row an episode: trigger, first bar, last bar, re-touches, direction, outcome, score."""
+    triggers = _triggers(distance, has_trade, valid_from, end)
+    rows = np.empty((triggers.size, len(_EPISODE)))
+    for row, t in enumerate(triggers):
+        direction = _direction(distance, t)
+        stop, extensions = _forward_end(distance, t, end - 1)
+        outcome, score = _outcome(distance, volume, t, direction)
+        start = max(0, t - LOOKBACK_BARS)
+        rows[row] = np.array([t, start, stop, extensions, direction, outcome, score])
+    return rows
+
+
+_EPISODE = (
+    "trigger",
+    "start",
+    "stop",
+    "extension_count",
+    "approach_direction",
+    "outcome",
+    "outcome_score",
+)
+
+
+def level_episodes(
+    bars: pl.DataFrame, levels: pl.DataFrame, day: date, point: float = 1.0
+) -> pl.DataFrame:
+    """The bars around every touch of a session level, an episode a touch.
+
+    Args:
+        bars: table `bar5s` of the day.
+        levels: table `session_levels` of the day.
+        day: the trading day; touches count until 13:30 New York.
+        point: price of one point, in price units.
+
+    Returns:
+        Table `level_episodes`, ordered by level, trigger and bar; empty where no level is touched.
+    """
+    end = bars["bar_ts"].search_sorted(new_york(day, EPISODES_END))
+    episodes = [
+        _level(bars, level, end, point)
+        for level in levels.drop_nulls("level_price").iter_rows(named=True)
+    ]
+    if not episodes:
+        return pl.DataFrame(schema=schema("level_episodes"))
+    episodes = pl.concat(episodes)
+    rows = episodes.with_columns(bar=pl.int_ranges("start", pl.col("stop") + 1)).explode("bar")
+    rows = pl.concat([bars[rows["bar"]], rows], how="horizontal")
+    beyond = pl.col("dist_to_level_pts") * pl.col("approach_direction")
+    rows = rows.with_columns(**_keys(day, end - 1)).with_columns(signed_dist_pts=beyond)
+    return conform(rows, "level_episodes")
+
+
+def _level(bars: pl.DataFrame, level: dict, end: int, point: float) -> pl.DataFrame:
+    """The episodes of one level, a row each."""
+    distance = ((bars["bar5s_microprice_eob"] - level["level_price"]) / point).fill_null(np.nan)
+    volume = bars["bar5s_trade_vol_sum"].to_numpy()
+    has_trade = (bars["bar5s_trade_cnt_sum"] > 0).to_numpy()
+    valid_from = bars["bar_ts"].search_sorted(level["valid_from"])
+    rows = _episodes(distance.to_numpy(), has_trade, volume, valid_from, end)
+    integers = pl.exclude("outcome_score").cast(pl.Int64)
+    return (
+        pl.from_numpy(rows, schema=_EPISODE)
+        .with_columns(integers)
+        .select(
+            pl.all(),
+            level_type=pl.lit(level["level_type"]),
+            level_price=pl.lit(level["level_price"]),
+            polarity=pl.lit(level["polarity"]),
+            point=pl.lit(point),
+            trigger_bar_ts=bars["bar_ts"].gather(rows[:, 0].astype(np.int64)),
+        )
+    )
+
+
+def _keys(day: date, last: int) -> dict[str, pl.Expr]:
+    """Episode columns of rows that hold a bar beside the head of its episode."""
+    to_trigger = pl.col("bar") - pl.col("trigger")
+    trigger_ns = pl.col("trigger_bar_ts").to_physical()
+    distance = (pl.col("bar5s_microprice_eob") - pl.col("level_price")) / pl.col("point")
+    has_outcome = pl.col("outcome") != _NO_OUTCOME
+    return {
+        "episode_id": pl.format(
+            "{}_{}_{}_{}", pl.lit(str(day)), "symbol", "level_type", trigger_ns
+        ),
+        "bar_index_in_episode": pl.col("bar") - pl.col("start"),
+        "bars_to_trigger": to_trigger,
+        "is_pre_trigger": to_trigger < 0,
+        "is_trigger_bar": to_trigger == 0,
+        "is_post_trigger": to_trigger > 0,
+        "is_standard_approach": pl.col("approach_direction") == pl.col("polarity"),
+        "dist_to_level_pts": distance,
+        "outcome": pl.when(has_outcome).then("outcome").cast(pl.UInt8).cat.to(OUTCOME),
+        "outcome_score": pl.when(has_outcome).then("outcome_score"),
+        "is_truncated_lookback": pl.col("trigger") < LOOKBACK_BARS,
+        "is_truncated_forward": pl.col("stop") == last,
+        "is_extended_forward": pl.col("extension_count") > 0,
+    }

@@ -1,0 +1,106 @@
+"""One vector of 147 numbers an episode: what was known as the level was touched."""
+
+import polars as pl
+
+from kernels.approach_features import has_wall, ratio, setup_window, thirds
+from kernels.features import SIDES, VECTOR_DIMS, conform
+
+RECENT_BARS = 12
+MISSING_WALL_PTS = 10.0
+_EDGE_BARS = 3
+
+
+def setup_vectors(approach: pl.DataFrame) -> pl.DataFrame:
+    """Setup vectors of a day, one row an episode, from bars up to its trigger only.
+
+    Args:
+        approach: table `approach_features` of the day.
+
+    Returns:
+        Table `setup_vectors`, in the episodes' order. A missing wall distance is 10 points, any
+        other missing dimension 0, so that every value is finite.
+    """
+    window = setup_window(approach.lazy())
+    labels = {
+        "date": pl.col("episode_id").first().str.head(10).str.to_date(),
+        "lookback_bars": pl.len() - 1,
+    }
+    at_trigger = pl.exclude("episode_id").last()
+    vectors = window.agg(at_trigger, **labels, **_setup(), **_recent()).with_columns(**_trends())
+    dims = (
+        pl.col(dim.name)
+        .cast(pl.Float64)
+        .fill_null(MISSING_WALL_PTS if "strong_dist" in dim.name else 0.0)
+        for dim in VECTOR_DIMS
+    )
+    return conform(vectors.with_columns(vector=pl.concat_arr(*dims)), "setup_vectors").collect()
+
+
+def _wall_distance(side: str) -> pl.Expr:
+    return pl.col(f"bar5s_wall_{side}_nearest_strong_dist_pts_eob").fill_null(MISSING_WALL_PTS)
+
+
+def _setup() -> dict[str, pl.Expr]:
+    """Summaries of the setup window beyond those the approach table has."""
+    imbalances = {
+        "obi0": "state_obi0_eob",
+        "obi10": "state_obi10_eob",
+        "cdi01": "state_cdi_p0_1_eob",
+        "lvl_depth_imbal": "lvl_depth_imbal_eob",
+    }
+    volumes = {"trade_vol": "bar5s_trade_vol_sum", "signed_vol": "bar5s_trade_signed_vol_sum"}
+    imbalance = pl.col("bar5s_lvl_depth_imbal_eob")
+    toward, away = (pl.col(f"bar5s_lvl_flow_{way}_net_sum").sum() for way in ("toward", "away"))
+    summary = {
+        "velocity_std": pl.col("bar5s_deriv_dist_d1_w3").std(),
+        "lvl_depth_imbal_trend": imbalance.last() - imbalance.first(),
+        "spread_mean": pl.col("bar5s_state_spread_pts_eob").mean(),
+        "flow_toward_total": toward,
+        "flow_away_total": away,
+        "flow_toward_away_ratio": ratio(toward, away),
+    }
+    for name, column in imbalances.items():
+        summary[f"{name}_mean"] = pl.col(f"bar5s_{column}").mean()
+        summary[f"{name}_std"] = pl.col(f"bar5s_{column}").std()
+    for name, column in volumes.items():
+        summary |= {f"{name}_{third}": volume.sum() for third, volume in thirds(column).items()}
+    for side in SIDES:
+        wall = has_wall(side).fill_null(False)
+        first, last = wall.head(_EDGE_BARS).any(), wall.tail(_EDGE_BARS).any()
+        summary[f"{side}_wall_mean_z"] = pl.col(f"bar5s_wall_{side}_maxz_eob").mean()
+        summary[f"{side}_wall_closest_dist_min"] = _wall_distance(side).min()
+        summary[f"{side}_wall_appeared"] = last & ~first
+        summary[f"{side}_wall_disappeared"] = first & ~last
+    return {f"setup_{name}": value for name, value in summary.items()}
+
+
+def _trends() -> dict[str, pl.Expr]:
+    late, early = (pl.col(f"setup_trade_vol_{third}") for third in ("late", "early"))
+    return {"setup_trade_vol_trend": late - early}
+
+
+def _recent() -> dict[str, pl.Expr]:
+    """Sums over the last bars to the trigger, and changes since the bar before them."""
+    changes = {
+        "dist_delta": "approach_dist_to_level_pts_eob",
+        "obi0_delta": "state_obi0_eob",
+        "obi10_delta": "state_obi10_eob",
+        "cdi01_delta": "state_cdi_p0_1_eob",
+        "bid_depth_delta": "depth_bid10_qty_eob",
+        "ask_depth_delta": "depth_ask10_qty_eob",
+    }
+    sums = {
+        "trade_vol": "trade_vol_sum",
+        "signed_vol": "trade_signed_vol_sum",
+        "flow_toward": "lvl_flow_toward_net_sum",
+        "flow_away": "lvl_flow_away_net_sum",
+        "aggbuy_vol": "trade_aggbuy_vol_sum",
+        "aggsell_vol": "trade_aggsell_vol_sum",
+    }
+    recent = {}
+    for name, column in changes.items():
+        x = pl.col(f"bar5s_{column}")
+        recent[f"recent_{name}"] = x.last() - x.tail(RECENT_BARS + 1).first()
+    for name, column in sums.items():
+        recent[f"recent_{name}"] = pl.col(f"bar5s_{column}").tail(RECENT_BARS).sum()
+    return recent
