@@ -14,7 +14,7 @@ import polars as pl
 from numba import njit
 
 from kernels import book as bk
-from kernels.book import Book, band_of, book_state, is_two_sided
+from kernels.book import Book, band_of, book_state, is_two_sided, microprice, primitive, size_change
 from kernels.end_of_bar import end_of_bar
 from kernels.features import (
     ACTION,
@@ -76,161 +76,167 @@ class Bars(NamedTuple):
     book_row: np.ndarray
 
 
-class Walk(NamedTuple):
-    """What the tick loop carries from tick to tick and from batch to batch.
+class BookColumns(NamedTuple):
+    """The books of a batch as they come: ten float64 (price) or uint32 (size) arrays a field."""
 
-    state: (N_STATE, _BLOCK + 1) float64; column 0 is the state that holds as a block begins.
-    integral: (N_STATE,) float64, ns x value, of the open bar.
-    clock: int64 [open bar, ns up to which it is integrated, ns since when a state exists in it];
-        the last two -1 before the first two-sided book.
-    last_px, last_sz: (2, LEVELS) float64, the previous tick's book, bids then asks.
+    bid_px: tuple[np.ndarray, ...]
+    ask_px: tuple[np.ndarray, ...]
+    bid_sz: tuple[np.ndarray, ...]
+    ask_sz: tuple[np.ndarray, ...]
+
+
+class Walk(NamedTuple):
+    """What the tick loop carries from tick to tick, and from block to block.
+
+    book: `Book` of _BLOCK + 1 columns, the block at hand; column 0 is the tick before it.
+    state: (N_STATE,) float64, the features of the book that holds; microprice always up to date.
+    integral: (N_STATE,) float64, ns x value over the open bar.
+    clock: (5,) int64: open bar; ns up to which it is integrated, -1 before the first two-sided
+        book; ns since when a state exists in it; column of the held book if `state` awaits it,
+        or -1; column of the block's last book.
     """
 
+    book: Book
     state: np.ndarray
     integral: np.ndarray
     clock: np.ndarray
-    last_px: np.ndarray
-    last_sz: np.ndarray
 
 
-@njit(cache=True, nogil=True)
-def _integrate(walk, column, until) -> None:
-    """Let the state in `column` hold from the walk's clock until `until` (ns)."""
-    held = float(until - walk.clock[1])
-    if held > 0.0:
-        for k in range(walk.integral.size):
-            walk.integral[k] += held * walk.state[k, column]
-    walk.clock[1] = until
+_BAR, _NOW, _SINCE, _PENDING, _LAST = range(5)
 
 
-@njit(cache=True, nogil=True)
-def _close_bar(walk, column, first_bar, next_bar, bars) -> None:
-    """Write the open bar's averages and those of the empty bars up to `next_bar`, and open that."""
-    if walk.clock[1] >= 0:
-        bar = walk.clock[0]
+@primitive
+def _settle(walk, point) -> None:
+    """Work out the state of the held book, if that is still to do."""
+    if walk.clock[_PENDING] >= 0:
+        book_state(walk.book, walk.clock[_PENDING], point, walk.state)
+        walk.clock[_PENDING] = -1
+
+
+@primitive
+def _accumulate(weight, x, total) -> None:
+    for k in range(x.size):
+        total[k] += weight * x[k]
+
+
+@primitive
+def _hold(walk, point, until) -> None:
+    """Let the held book's state last until `until` (ns), working it out if it does last."""
+    held = until - walk.clock[_NOW]
+    if held > 0:
+        _settle(walk, point)
+        _accumulate(float(held), walk.state, walk.integral)
+        walk.clock[_NOW] = until
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _close_bar(walk, point, first_bar, next_bar, bars) -> None:
+    """Write the averages of the open bar and of the empty ones up to `next_bar`, and open that."""
+    if walk.clock[_NOW] >= 0:
+        bar = walk.clock[_BAR]
         end = (first_bar + bar + 1) * BAR_NS
-        _integrate(walk, column, end)
-        for k in range(walk.integral.size):
-            bars.twa[bar, k] = walk.integral[k] / (end - walk.clock[2])
-            walk.integral[k] = 0.0
+        _hold(walk, point, end)
+        bars.twa[bar] = walk.integral / (end - walk.clock[_SINCE])
+        walk.integral[:] = 0.0
         for empty in range(bar + 1, next_bar):
-            bars.twa[empty] = walk.state[:, column]
-        walk.clock[1] = walk.clock[2] = (first_bar + next_bar) * BAR_NS
-    walk.clock[0] = next_bar
+            bars.twa[empty] = walk.state
+        walk.clock[_NOW] = walk.clock[_SINCE] = (first_bar + next_bar) * BAR_NS
+    walk.clock[_BAR] = next_bar
 
 
-@njit(cache=True, nogil=True)
-def _size_at_price(px, sz, ticks, start, stop, lag, code, size) -> None:
-    """Size at each event's price in the book `lag` ticks before, for events of side `code`.
-
-    Added to `size`, whose entry i belongs to tick start + i.
-    """
-    first = max(start, lag)
-    price, side, out = ticks.price[first:stop], ticks.side[first:stop], size[first - start :]
-    for level_px, level_sz in zip(px, sz):
-        book_px, book_sz = level_px[first - lag : stop - lag], level_sz[first - lag : stop - lag]
-        for i in range(price.size):
-            matches = (book_px[i] == price[i]) & (side[i] == code)
-            out[i] += float(book_sz[i]) if matches else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _size_changes(book, ticks, walk, start, stop, change) -> None:
-    """By how much each event changed the size at its price on its side, into `change`."""
-    count = stop - start
-    before = np.zeros(count)
-    change[:count] = 0.0
-    _size_at_price(book.bid_px, book.bid_sz, ticks, start, stop, 0, BID, change[:count])
-    _size_at_price(book.ask_px, book.ask_sz, ticks, start, stop, 0, ASK, change[:count])
-    _size_at_price(book.bid_px, book.bid_sz, ticks, start, stop, 1, BID, before)
-    _size_at_price(book.ask_px, book.ask_sz, ticks, start, stop, 1, ASK, before)
-    if start == 0 and ticks.side[0] in (ASK, BID):
-        side = 0 if ticks.side[0] == BID else 1
-        for level in range(LEVELS):
-            if walk.last_px[side, level] == ticks.price[0]:
-                before[0] += walk.last_sz[side, level]
-    for i in range(count):
-        change[i] -= before[i]
-
-
-@njit(cache=True, nogil=True)
-def _remember_book(book, row, walk) -> None:
-    """Keep a batch's last book for the first tick of the next."""
-    level = 0
-    for bid_px, ask_px, bid_sz, ask_sz in zip(book.bid_px, book.ask_px, book.bid_sz, book.ask_sz):
-        walk.last_px[0, level], walk.last_px[1, level] = bid_px[row], ask_px[row]
-        walk.last_sz[0, level], walk.last_sz[1, level] = bid_sz[row], ask_sz[row]
-        level += 1
-
-
-@njit(cache=True, nogil=True)
-def _count(tick_action, tick_side, tick_size, sums) -> None:
+@primitive
+def _count(action, side, size, sums) -> None:
     """Message counts and trade sums of one tick."""
     sums[_MSG_CNT] += 1.0
-    sums[_CLEAR_CNT] += tick_action == CLEAR
-    sums[_ADD_CNT] += tick_action == ADD
-    sums[_CANCEL_CNT] += tick_action == CANCEL
-    sums[_MODIFY_CNT] += tick_action == MODIFY
-    if tick_action == TRADE:
+    if action == ADD:
+        sums[_ADD_CNT] += 1.0
+    elif action == CANCEL:
+        sums[_CANCEL_CNT] += 1.0
+    elif action == MODIFY:
+        sums[_MODIFY_CNT] += 1.0
+    elif action == CLEAR:
+        sums[_CLEAR_CNT] += 1.0
+    elif action == TRADE:
         sums[_TRADE_CNT] += 1.0
         sums[_TRADES] += 1.0
-        sums[_VOLUME] += tick_size
-        sums[_BUY] += tick_size if tick_side == BID else 0.0
-        sums[_SELL] += tick_size if tick_side == ASK else 0.0
+        sums[_VOLUME] += size
+        if side == BID:
+            sums[_BUY] += size
+        elif side == ASK:
+            sums[_SELL] += size
 
 
-@njit(cache=True, nogil=True)
-def _flow(tick_action, is_bid, band, change, sums) -> None:
-    """Order flow of one add, cancel or modify in a band of the microprice before it."""
+@primitive
+def _flow(action, is_bid, band, change, sums) -> None:
+    """Order flow of one add, cancel or modify, in a band of the microprice before it."""
     at = _FLOW + (band if is_bid else band + bk.N_BANDS) * len(FLOW_SUMS)
     sums[at + _ADDED] += max(change, 0.0)
     sums[at + _REMOVED] += max(-change, 0.0)
-    sums[at + _ADDS] += tick_action == ADD
-    sums[at + _CANCELS] += tick_action == CANCEL
-    sums[at + _MODIFIES] += tick_action == MODIFY
+    sums[at + (_ADDS if action == ADD else _CANCELS if action == CANCEL else _MODIFIES)] += 1.0
 
 
-@njit(cache=True, nogil=True)
-def _walk_block(ticks, book, start, stop, point, first_bar, walk, change, bars) -> None:
-    """The ticks of one block, in order: states held over time, counts, trades and flow."""
-    hold = 0
-    for tick in range(start, stop):
-        bar = ticks.ts[tick] // BAR_NS - first_bar
-        if bar != walk.clock[0]:
-            _close_bar(walk, hold, first_bar, bar, bars)
-        action, side, price = ticks.action[tick], ticks.side[tick], ticks.price[tick]
-        sums = bars.sums[bar]
-        _count(action, side, float(ticks.size[tick]), sums)
-        is_flow = (action == ADD) | (action == CANCEL) | (action == MODIFY)
-        if is_flow and side <= BID and price == price and walk.clock[1] >= 0:
-            from_microprice = walk.state[bk.MICROPRICE, hold] - price
-            band = band_of(from_microprice if side == BID else -from_microprice, point)
-            if band < bk.N_BANDS:
-                _flow(action, side == BID, band, change[tick - start], sums)
-        if is_two_sided(
-            book.bid_px[0][tick], book.ask_px[0][tick], book.bid_sz[0][tick], book.ask_sz[0][tick]
+@primitive
+def _copy_level(px, sz, px_to, sz_to) -> None:
+    for i in range(px.size):
+        px_to[i] = px[i]
+        sz_to[i] = float(sz[i]) if px[i] == px[i] else 0.0
+
+
+@primitive
+def _next_block(columns, start, stop, walk) -> None:
+    """Books start to stop of a batch into the walk's block, after the last book of the one before."""
+    book, end = walk.book, stop - start + 1
+    for level in range(LEVELS):
+        for px, sz, px_to, sz_to in (
+            (columns.bid_px[level], columns.bid_sz[level], book.bid_px[level], book.bid_sz[level]),
+            (columns.ask_px[level], columns.ask_sz[level], book.ask_px[level], book.ask_sz[level]),
         ):
-            if walk.clock[1] < 0:
-                walk.clock[1] = walk.clock[2] = ticks.ts[tick]
-            _integrate(walk, hold, ticks.ts[tick])
-            hold = tick - start + 1
-            bars.book_row[bar] = tick
-    walk.state[:, 0] = walk.state[:, hold]
+            px_to[0], sz_to[0] = px_to[walk.clock[_LAST]], sz_to[walk.clock[_LAST]]
+            _copy_level(px[start:stop], sz[start:stop], px_to[1:end], sz_to[1:end])
+    walk.clock[_LAST] = end - 1
 
 
-@njit(cache=True, nogil=True)
-def _walk_batch(ticks, book, point, first_bar, walk, bars) -> None:
-    """One batch of ticks into the bars; `walk` carries over to the next batch."""
-    change = np.empty(_BLOCK)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _walk_batch(ticks, columns, point, first_bar, walk, bars) -> None:
+    """The ticks of one batch, in order; `walk` carries over to the next batch."""
     for start in range(0, ticks.ts.size, _BLOCK):
         stop = min(start + _BLOCK, ticks.ts.size)
-        book_state(book, start, stop, point, walk.state[:, 1 : stop - start + 1])
-        _size_changes(book, ticks, walk, start, stop, change)
-        _walk_block(ticks, book, start, stop, point, first_bar, walk, change, bars)
-    _remember_book(book, ticks.ts.size - 1, walk)
+        _next_block(columns, start, stop, walk)
+        _walk_block(ticks, start, stop, point, first_bar, walk, bars)
 
 
-def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, Book]:
+@primitive
+def _walk_block(ticks, start, stop, point, first_bar, walk, bars) -> None:
+    for row in range(start, stop):
+        column = row - start + 1
+        ts, action, side, price = ticks.ts[row], ticks.action[row], ticks.side[row], ticks.price[row]
+        bar = ts // BAR_NS - first_bar
+        if bar != walk.clock[_BAR]:
+            _close_bar(walk, point, first_bar, bar, bars)
+        sums = bars.sums[bar]
+        _count(action, side, float(ticks.size[row]), sums)
+        is_flow = action == ADD or action == CANCEL or action == MODIFY
+        if is_flow and side <= BID and price == price and walk.clock[_NOW] >= 0:
+            below = walk.state[bk.MICROPRICE] - price
+            band = band_of(below if side == BID else -below, point)
+            if band < bk.N_BANDS:
+                book = walk.book
+                if side == BID:
+                    change = size_change(book.bid_px, book.bid_sz, column, price)
+                else:
+                    change = size_change(book.ask_px, book.ask_sz, column, price)
+                _flow(action, side == BID, band, change, sums)
+        if is_two_sided(walk.book, column):
+            if walk.clock[_NOW] < 0:
+                walk.clock[_NOW] = walk.clock[_SINCE] = ts
+            _hold(walk, point, ts)
+            walk.state[bk.MICROPRICE] = microprice(walk.book, column)
+            walk.clock[_PENDING] = column
+            bars.book_row[bar] = row
+    _settle(walk, point)
+
+
+def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, BookColumns]:
     """NumPy views of a batch's columns; the frame holds NaN for undefined prices."""
     batch = batch.rechunk()
 
@@ -239,8 +245,15 @@ def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, Book]:
         array.flags.writeable = False
         return array
 
-    book = Book(*(tuple(column(name) for name in BOOK_COLUMNS[what]) for what in Book._fields))
+    fields = BookColumns._fields
+    book = BookColumns(*(tuple(column(name) for name in BOOK_COLUMNS[what]) for what in fields))
     return Ticks(*(column(name) for name in _TICK_COLUMNS)), book
+
+
+def _new_walk() -> Walk:
+    nothing, no_size = np.full((LEVELS, _BLOCK + 1), np.nan), np.zeros((LEVELS, _BLOCK + 1))
+    book = Book(nothing, nothing.copy(), no_size, no_size.copy())
+    return Walk(book, np.zeros(bk.N_STATE), np.zeros(bk.N_STATE), np.array([0, -1, -1, -1, 0]))
 
 
 def _walk_day(
@@ -252,13 +265,7 @@ def _walk_day(
         np.zeros((n_bars, len(_SUMS))),
         np.full(n_bars, -1),
     )
-    walk = Walk(
-        np.full((bk.N_STATE, _BLOCK + 1), np.nan),
-        np.zeros(bk.N_STATE),
-        np.array([0, -1, -1]),
-        np.full((len(SIDES), LEVELS), np.nan),
-        np.zeros((len(SIDES), LEVELS)),
-    )
+    walk = _new_walk()
     columns = [*_TICK_COLUMNS, *(name for names in BOOK_COLUMNS.values() for name in names)]
     books = []
     for batch in (
@@ -268,7 +275,7 @@ def _walk_day(
         updated = np.flatnonzero(bars.book_row >= 0)
         books.append(batch[bars.book_row[updated]].with_columns(bar=pl.Series(updated)))
         bars.book_row[updated] = -1
-    _close_bar(walk, 0, first_bar, n_bars, bars)
+    _close_bar(walk, point, first_bar, n_bars, bars)
     grid = pl.DataFrame({"bar": np.arange(n_bars)})
     books = pl.concat(books).unique("bar", keep="last", maintain_order=True)
     return bars, grid.join_asof(books, on="bar").select(pl.col(columns[5:]).fill_nan(None))

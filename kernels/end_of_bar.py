@@ -1,12 +1,13 @@
 """What a bar's last book says: its state, ladder, shape and walls."""
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 import polars as pl
 from numba import njit
 
-from kernels.book import N_STATE, Book, book_state
+from kernels.book import MICROPRICE, N_STATE, Book, book_state, is_two_sided
 from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 
 STRONG_Z = 2.0
@@ -52,6 +53,16 @@ def _walls(px, sz, microprice, point, walls) -> None:
         walls[bar, 2] = abs(px[bar, strong] - microprice[bar]) / point if strong >= 0 else np.nan
 
 
+@njit(cache=True, nogil=True)
+def _states(book, point, states) -> None:
+    """The state of every two-sided book, a row each; NaN elsewhere."""
+    for row in range(states.shape[0]):
+        if is_two_sided(book, row):
+            book_state(book, row, point, states[row])
+        else:
+            states[row] = np.nan
+
+
 def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
     """The `_eob` columns of bars from their last two-sided books.
 
@@ -60,38 +71,34 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
         point: price of one point, in price units.
     """
     exists = books["bid_px_00"].is_not_null()
-    defined = [pl.col(px).is_not_null() for px in BOOK_COLUMNS["bid_px"] + BOOK_COLUMNS["ask_px"]]
-    amounts = [
-        pl.when(is_defined).then(pl.col(name)).otherwise(0)
-        for what in ("sz", "ct")
-        for is_defined, name in zip(
-            defined, BOOK_COLUMNS[f"bid_{what}"] + BOOK_COLUMNS[f"ask_{what}"], strict=True
-        )
-    ]
-    books = books.with_columns(amounts)
+    books = books.with_columns(_no_size_without_price())
     ladders = {
-        what: books.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+        what: books.select(pl.col(names).cast(pl.Float64).fill_null(np.nan if what.endswith("px") else 0)).to_numpy()
         for what, names in BOOK_COLUMNS.items()
     }
-    state = np.empty((N_STATE, books.height))
-    book = Book(*(tuple(np.ascontiguousarray(ladders[what].T)) for what in Book._fields))
-    book_state(book, 0, books.height, point, state)
+    states = np.empty((books.height, N_STATE))
+    _states(Book(*(np.ascontiguousarray(ladders[what].T) for what in Book._fields)), point, states)
     midprice = (books["bid_px_00"] + books["ask_px_00"]) / 2
     frames = [
-        _frame(state.T, [f"{stem}_eob" for stem, *_ in STATE]),
+        _frame(states, [f"{stem}_eob" for stem, *_ in STATE]),
         pl.DataFrame({"midprice_eob": midprice}),
         _shape(books),
     ]
     for side in SIDES:
-        gaps, walls = np.empty((books.height, 2)), np.empty((books.height, 4))
-        _ladder_gaps(ladders[f"{side}_px"], point, gaps)
-        _walls(ladders[f"{side}_px"], ladders[f"{side}_sz"], state[0], point, walls)
-        frames.append(
-            _frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")])
-        )
+        px, sz = ladders[f"{side}_px"], ladders[f"{side}_sz"]
+        gaps, walls = np.empty((books.height, 2)), np.empty((books.height, len(_WALL)))
+        _ladder_gaps(px, point, gaps)
+        _walls(px, sz, states[:, MICROPRICE], point, walls)
+        frames.append(_frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")]))
         frames.append(_frame(walls, [f"wall_{side}_{what}_eob" for what in _WALL]))
     eob = pl.concat(frames, how="horizontal")
     return eob.select(pl.when(exists).then(pl.all()).name.prefix("bar5s_"))
+
+
+def _no_size_without_price() -> Iterator[pl.Expr]:
+    for side, what in product(SIDES, ("sz", "ct")):
+        for px, name in zip(BOOK_COLUMNS[f"{side}_px"], BOOK_COLUMNS[f"{side}_{what}"], strict=True):
+            yield pl.when(pl.col(px).is_not_null()).then(pl.col(name)).otherwise(0)
 
 
 _WALL = ("maxz", "maxz_levelidx", "nearest_strong_dist_pts", "nearest_strong_levelidx")

@@ -32,3 +32,10 @@ class Instrument:
 def new_york(day: date, clock: time) -> datetime:
     """The instant (UTC) of a New York wall-clock time on a day, daylight saving included."""
     return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)
+
+
+INSTRUMENTS = {
+    instrument.root: instrument
+    for instrument in (Instrument("ES"), Instrument("NQ"), Instrument("RTY"), Instrument("YM"))
+}
+"""The instruments the pipeline knows, by root."""

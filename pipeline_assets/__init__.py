@@ -1,0 +1,1 @@
+"""What exists, and when: the Dagster definitions of the pipeline."""

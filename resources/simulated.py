@@ -8,12 +8,10 @@ contract, the next one and the calendar spread between them.
 
 import argparse
 import hashlib
-import os
 import random
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
@@ -25,6 +23,7 @@ import numpy as np
 import zstandard
 from databento_dbn import Metadata, Schema, SType
 
+from resources.atomic import whole_file
 from resources.dbn import MBP10_RTYPE
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import open_dirt, soil
@@ -106,7 +105,7 @@ def simulate_day(
         with_clears=dirt,
     )
     pollution = open_dirt(_midnight_ns(day), rng.getrandbits(64))
-    with _replacing(path) as file, _compressing(file) as stream:
+    with whole_file(path) as part, part.open("wb") as file, _compressing(file) as stream:
         stream.write(bytes(_metadata(root, day, symbols, books, version)))
         for block in _blocks(events):
             advance(market, block)
@@ -230,21 +229,6 @@ def _blocks(events: int) -> Iterator[np.ndarray]:
 def _compressing(file: BinaryIO) -> zstandard.ZstdCompressionWriter:
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS)
     return compressor.stream_writer(file, closefd=False)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a hidden file beside `path` that replaces it once written whole and synced to disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:
