@@ -1,5 +1,10 @@
 """The mathematics of the pipeline: one pure function a stage, Polars in, Polars out."""
 
+from kernels.compiled import use_cache_of_this_source
+
+use_cache_of_this_source()
+
+# The cache folder must be set before the first kernel is decorated.
 from kernels.approach_features import approach_features
 from kernels.bar5s import bar5s
 from kernels.clean_ticks import clean_ticks

@@ -33,7 +33,7 @@ from kernels.features import (
 )
 
 BAR_NS = 5_000_000_000
-_BLOCK = 512
+_BLOCK = 519
 _BATCH = 131_072
 
 ADD, CANCEL, MODIFY, CLEAR, TRADE = (ACTION.categories.to_list().index(a) for a in "ACMRT")
@@ -42,23 +42,23 @@ ASK, BID = (SIDE.categories.to_list().index(side) for side in "AB")
 _SUMS = (
     *(f"meta_{kind}_cnt_sum" for kind in MESSAGE_COUNTS),
     *(f"trade_{kind}_sum" for kind in TRADE_SUMS),
-    *(f"flow_{kind}_{side}_{band}_sum" for side, band, kind in product(SIDES, BANDS, FLOW_SUMS)),
 )
-"""What the tick loop sums up, in the order of the columns of `Bars.sums`."""
+"""Columns of `Bars.sums`."""
 _MSG_CNT, _CLEAR_CNT, _ADD_CNT, _CANCEL_CNT, _MODIFY_CNT, _TRADE_CNT = range(6)
-_TRADES, _VOLUME, _BUY, _SELL, _FLOW = range(6, 11)
+_TRADES, _VOLUME, _BUY, _SELL = range(6, 10)
 _ADDED, _REMOVED, _ADDS, _CANCELS, _MODIFIES = range(5)
 
 _NAN_FOR_NULL = pl.selectors.float().fill_null(float("nan"))
-_TICK_COLUMNS = ["ts_event", "action", "side", "price", "size"]
+_TICK_COLUMNS = ["ts_event", "action", "side", "depth", "price", "size"]
 
 
 class Ticks(NamedTuple):
-    """A batch of n ticks beside their `Book`: ts int64 ns, codes uint8, price float64, size uint32."""
+    """A batch of n ticks beside their `Book`: ts int64 ns, codes and depth uint8, price float64, size uint32."""
 
     ts: np.ndarray
     action: np.ndarray
     side: np.ndarray
+    depth: np.ndarray
     price: np.ndarray
     size: np.ndarray
 
@@ -68,11 +68,14 @@ class Bars(NamedTuple):
 
     twa: (n, N_STATE) float64 time-weighted averages, NaN before the first two-sided book.
     sums: (n, len(_SUMS)) float64.
+    bid_flow, ask_flow: (n, N_BANDS * len(FLOW_SUMS)) float64, by band and kind.
     book_row: (n,) int64 row, in the present batch, of the bar's last two-sided book; -1 if none.
     """
 
     twa: np.ndarray
     sums: np.ndarray
+    bid_flow: np.ndarray
+    ask_flow: np.ndarray
     book_row: np.ndarray
 
 
@@ -86,9 +89,10 @@ class BookColumns(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What the tick loop carries from tick to tick, and from block to block.
+    """What the tick loop carries from block to block.
 
     book: `Book` of _BLOCK + 1 columns, the block at hand; column 0 is the tick before it.
+    before: (_BLOCK,) float64, microprice of the state as each tick of the block arrives, or NaN.
     state: (N_STATE,) float64, the features of the book that holds; microprice always up to date.
     integral: (N_STATE,) float64, ns x value over the open bar.
     clock: (5,) int64: open bar; ns up to which it is integrated, -1 before the first two-sided
@@ -97,6 +101,7 @@ class Walk(NamedTuple):
     """
 
     book: Book
+    before: np.ndarray
     state: np.ndarray
     integral: np.ndarray
     clock: np.ndarray
@@ -145,95 +150,132 @@ def _close_bar(walk, point, first_bar, next_bar, bars) -> None:
 
 
 @primitive
-def _count(action, side, size, sums) -> None:
-    """Message counts and trade sums of one tick."""
-    sums[_MSG_CNT] += 1.0
-    if action == ADD:
-        sums[_ADD_CNT] += 1.0
-    elif action == CANCEL:
-        sums[_CANCEL_CNT] += 1.0
-    elif action == MODIFY:
-        sums[_MODIFY_CNT] += 1.0
-    elif action == CLEAR:
-        sums[_CLEAR_CNT] += 1.0
-    elif action == TRADE:
-        sums[_TRADE_CNT] += 1.0
-        sums[_TRADES] += 1.0
-        sums[_VOLUME] += size
-        if side == BID:
-            sums[_BUY] += size
-        elif side == ASK:
-            sums[_SELL] += size
-
-
-@primitive
-def _flow(action, is_bid, band, change, sums) -> None:
-    """Order flow of one add, cancel or modify, in a band of the microprice before it."""
-    at = _FLOW + (band if is_bid else band + bk.N_BANDS) * len(FLOW_SUMS)
-    sums[at + _ADDED] += max(change, 0.0)
-    sums[at + _REMOVED] += max(-change, 0.0)
-    sums[at + (_ADDS if action == ADD else _CANCELS if action == CANCEL else _MODIFIES)] += 1.0
-
-
-@primitive
-def _copy_level(px, sz, px_to, sz_to) -> None:
+def _copy_level(px, sz, last, px_to, sz_to) -> None:
+    px_to[0], sz_to[0] = px_to[last], sz_to[last]
+    room_px, room_sz = px_to[1:], sz_to[1:]
     for i in range(px.size):
-        px_to[i] = px[i]
-        sz_to[i] = float(sz[i]) if px[i] == px[i] else 0.0
+        room_px[i] = px[i]
+        room_sz[i] = float(sz[i]) if px[i] == px[i] else 0.0
 
 
-@primitive
+@njit(cache=True, nogil=True)
 def _next_block(columns, start, stop, walk) -> None:
     """Books start to stop of a batch into the walk's block, after the last book of the one before."""
-    book, end = walk.book, stop - start + 1
-    for level in range(LEVELS):
-        for px, sz, px_to, sz_to in (
-            (columns.bid_px[level], columns.bid_sz[level], book.bid_px[level], book.bid_sz[level]),
-            (columns.ask_px[level], columns.ask_sz[level], book.ask_px[level], book.ask_sz[level]),
-        ):
-            px_to[0], sz_to[0] = px_to[walk.clock[_LAST]], sz_to[walk.clock[_LAST]]
-            _copy_level(px[start:stop], sz[start:stop], px_to[1:end], sz_to[1:end])
-    walk.clock[_LAST] = end - 1
+    book, last, level = walk.book, walk.clock[_LAST], 0
+    for bid_px, bid_sz, ask_px, ask_sz in zip(  # noqa: B905 - Numba has no strict
+        columns.bid_px, columns.bid_sz, columns.ask_px, columns.ask_sz
+    ):
+        _copy_level(
+            bid_px[start:stop], bid_sz[start:stop], last, book.bid_px[level], book.bid_sz[level]
+        )
+        _copy_level(
+            ask_px[start:stop], ask_sz[start:stop], last, book.ask_px[level], book.ask_sz[level]
+        )
+        level += 1
+    walk.clock[_LAST] = stop - start
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _walk_batch(ticks, columns, point, first_bar, walk, bars) -> None:
-    """The ticks of one batch, in order; `walk` carries over to the next batch."""
-    for start in range(0, ticks.ts.size, _BLOCK):
-        stop = min(start + _BLOCK, ticks.ts.size)
-        _next_block(columns, start, stop, walk)
-        _walk_block(ticks, start, stop, point, first_bar, walk, bars)
-
-
-@primitive
-def _walk_block(ticks, start, stop, point, first_bar, walk, bars) -> None:
-    for row in range(start, stop):
-        column = row - start + 1
-        ts, action, side, price = ticks.ts[row], ticks.action[row], ticks.side[row], ticks.price[row]
-        bar = ts // BAR_NS - first_bar
+def _hold_books(ts, start, point, first_bar, walk, bars) -> None:
+    """Let each two-sided book of the block hold until the next; ts (ns) from row `start`."""
+    for i in range(ts.size):
+        bar = ts[i] // BAR_NS - first_bar
         if bar != walk.clock[_BAR]:
             _close_bar(walk, point, first_bar, bar, bars)
-        sums = bars.sums[bar]
-        _count(action, side, float(ticks.size[row]), sums)
-        is_flow = action == ADD or action == CANCEL or action == MODIFY
-        if is_flow and side <= BID and price == price and walk.clock[_NOW] >= 0:
-            below = walk.state[bk.MICROPRICE] - price
-            band = band_of(below if side == BID else -below, point)
-            if band < bk.N_BANDS:
-                book = walk.book
-                if side == BID:
-                    change = size_change(book.bid_px, book.bid_sz, column, price)
-                else:
-                    change = size_change(book.ask_px, book.ask_sz, column, price)
-                _flow(action, side == BID, band, change, sums)
-        if is_two_sided(walk.book, column):
+        walk.before[i] = walk.state[bk.MICROPRICE]
+        if is_two_sided(walk.book, i + 1):
             if walk.clock[_NOW] < 0:
-                walk.clock[_NOW] = walk.clock[_SINCE] = ts
-            _hold(walk, point, ts)
-            walk.state[bk.MICROPRICE] = microprice(walk.book, column)
-            walk.clock[_PENDING] = column
-            bars.book_row[bar] = row
+                walk.clock[_NOW] = walk.clock[_SINCE] = ts[i]
+            _hold(walk, point, ts[i])
+            walk.state[bk.MICROPRICE] = microprice(walk.book, i + 1)
+            walk.clock[_PENDING] = i + 1
+            bars.book_row[bar] = start + i
     _settle(walk, point)
+
+
+@njit(cache=True, nogil=True)
+def _count(ts, action, side, size, first_bar, sums) -> None:
+    """Message counts and trade sums of the block's ticks."""
+    for i in range(ts.size):
+        row = sums[ts[i] // BAR_NS - first_bar]
+        row[_MSG_CNT] += 1.0
+        if action[i] == TRADE:
+            row[_TRADE_CNT] += 1.0
+            row[_TRADES] += 1.0
+            row[_VOLUME] += size[i]
+            row[_BUY] += size[i] if side[i] == BID else 0
+            row[_SELL] += size[i] if side[i] == ASK else 0
+        else:
+            row[_CLEAR_CNT] += action[i] == CLEAR
+            row[_ADD_CNT] += action[i] == ADD
+            row[_CANCEL_CNT] += action[i] == CANCEL
+            row[_MODIFY_CNT] += action[i] == MODIFY
+
+
+@njit(cache=True, nogil=True)
+def _side_flow(
+    ts, action, side, price, depth, code, px, sz, point, first_bar, before, flow
+) -> None:
+    """Order flow of the block's adds, cancels and modifies on one side.
+
+    code: `BID` or `ASK`; px, sz the side's levels; before the microprice as each tick arrives;
+    flow: (n, N_BANDS * len(FLOW_SUMS)) float64, the side's sums by bar.
+    """
+    outward = 1.0 if code == BID else -1.0
+    for i in range(ts.size):
+        is_flow = (action[i] == ADD) | (action[i] == CANCEL) | (action[i] == MODIFY)
+        if not is_flow or side[i] != code:
+            continue
+        band = band_of(outward * (before[i] - price[i]), point)
+        if band == bk.N_BANDS:
+            continue
+        change = size_change(px, sz, i + 1, depth[i], price[i])
+        row, at = flow[ts[i] // BAR_NS - first_bar], band * len(FLOW_SUMS)
+        row[at + _ADDED] += max(change, 0.0)
+        row[at + _REMOVED] += max(-change, 0.0)
+        row[at + _ADDS] += action[i] == ADD
+        row[at + _CANCELS] += action[i] == CANCEL
+        row[at + _MODIFIES] += action[i] == MODIFY
+
+
+@njit(cache=True, nogil=True)
+def _walk_batch(ticks, columns, point, first_bar, walk, bars) -> None:
+    """The ticks of one batch, block by block; `walk` carries over to the next batch."""
+    for start in range(0, ticks.ts.size, _BLOCK):
+        stop = min(start + _BLOCK, ticks.ts.size)
+        ts, action, side = ticks.ts[start:stop], ticks.action[start:stop], ticks.side[start:stop]
+        price, depth = ticks.price[start:stop], ticks.depth[start:stop]
+        _next_block(columns, start, stop, walk)
+        _hold_books(ts, start, point, first_bar, walk, bars)
+        _count(ts, action, side, ticks.size[start:stop], first_bar, bars.sums)
+        _side_flow(
+            ts,
+            action,
+            side,
+            price,
+            depth,
+            BID,
+            walk.book.bid_px,
+            walk.book.bid_sz,
+            point,
+            first_bar,
+            walk.before,
+            bars.bid_flow,
+        )
+        _side_flow(
+            ts,
+            action,
+            side,
+            price,
+            depth,
+            ASK,
+            walk.book.ask_px,
+            walk.book.ask_sz,
+            point,
+            first_bar,
+            walk.before,
+            bars.ask_flow,
+        )
 
 
 def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, BookColumns]:
@@ -253,7 +295,8 @@ def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, BookColumns]:
 def _new_walk() -> Walk:
     nothing, no_size = np.full((LEVELS, _BLOCK + 1), np.nan), np.zeros((LEVELS, _BLOCK + 1))
     book = Book(nothing, nothing.copy(), no_size, no_size.copy())
-    return Walk(book, np.zeros(bk.N_STATE), np.zeros(bk.N_STATE), np.array([0, -1, -1, -1, 0]))
+    state, integral = np.full(bk.N_STATE, np.nan), np.zeros(bk.N_STATE)
+    return Walk(book, np.empty(_BLOCK), state, integral, np.array([0, -1, -1, -1, 0]))
 
 
 def _walk_day(
@@ -263,6 +306,7 @@ def _walk_day(
     bars = Bars(
         np.full((n_bars, bk.N_STATE), np.nan),
         np.zeros((n_bars, len(_SUMS))),
+        *np.zeros((len(SIDES), n_bars, bk.N_BANDS * len(FLOW_SUMS))),
         np.full(n_bars, -1),
     )
     walk = _new_walk()
@@ -278,7 +322,9 @@ def _walk_day(
     _close_bar(walk, point, first_bar, n_bars, bars)
     grid = pl.DataFrame({"bar": np.arange(n_bars)})
     books = pl.concat(books).unique("bar", keep="last", maintain_order=True)
-    return bars, grid.join_asof(books, on="bar").select(pl.col(columns[5:]).fill_nan(None))
+    return bars, grid.join_asof(books, on="bar").select(
+        pl.col(columns[len(_TICK_COLUMNS) :]).fill_nan(None)
+    )
 
 
 def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
@@ -313,6 +359,8 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         )
         .hstack(pl.from_numpy(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]).fill_nan(None))
         .hstack(pl.from_numpy(bars.sums, [f"bar5s_{name}" for name in _SUMS]))
+        .hstack(pl.from_numpy(bars.bid_flow, _flow_names("bid")))
+        .hstack(pl.from_numpy(bars.ask_flow, _flow_names("ask")))
         .hstack(end_of_bar(books, point))
         .with_columns(_net_flow())
         .with_columns(_normalised_flow())
@@ -322,6 +370,10 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         ),
         "bar5s",
     )
+
+
+def _flow_names(side: str) -> list[str]:
+    return [f"bar5s_flow_{kind}_{side}_{band}_sum" for band, kind in product(BANDS, FLOW_SUMS)]
 
 
 def _net_flow() -> Iterator[pl.Expr]:

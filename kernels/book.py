@@ -26,9 +26,9 @@ primitive = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 
 
 class Book(NamedTuple):
-    """Ten levels a side of n books, best first: four (10, n) float64 arrays.
+    """Ten levels a side of n books, best first: four (10, n) arrays.
 
-    A price is NaN where there is no level, its size then 0.
+    Float64: prices NaN where there is no level, sizes then 0.
     """
 
     bid_px: np.ndarray
@@ -57,8 +57,10 @@ def microprice(book, row) -> float:
 
 
 @primitive
-def level_of(px, row, price) -> int:
-    """The level at a price, LEVELS if there is none."""
+def level_of(px, row, price, guess) -> int:
+    """The level at a price, LEVELS if there is none; `guess` is where it likely is."""
+    if guess < LEVELS and px[guess, row] == price:
+        return guess
     level = 0
     while level < LEVELS and px[level, row] != price:
         level += 1
@@ -66,24 +68,26 @@ def level_of(px, row, price) -> int:
 
 
 @primitive
-def size_change(px, sz, row, price) -> float:
-    """A side's size at a price in a book less that in the book before it; 0 where no level has it."""
-    now = level_of(px, row, price)
-    moved = now == LEVELS or px[now, row - 1] != price
-    before = level_of(px, row - 1, price) if moved else now
+def size_change(px, sz, row, depth, price) -> float:
+    """A side's size at a price in a book less that in the book before; 0 where no level has it.
+
+    depth: the level the record says it touched, where the search begins.
+    """
+    now = level_of(px, row, price, depth)
+    before = level_of(px, row - 1, price, depth)
     change = sz[now, row] if now < LEVELS else 0.0
     return change - sz[before, row - 1] if before < LEVELS else change
 
 
 @primitive
 def band_of(distance, point) -> int:
-    """Index of the band a distance (price units) from the microprice lies in, N_BANDS if none."""
-    return (
-        int(distance > EDGE1 * point)
-        + int(distance > EDGE2 * point)
-        + int(distance > EDGE3 * point)
-        + int(distance > EDGE4 * point)
-        + int(distance > EDGE5 * point)
+    """Index of the band a distance (price units) from the microprice lies in; N_BANDS for none, NaN."""
+    return N_BANDS - (
+        int(distance <= EDGE1 * point)
+        + int(distance <= EDGE2 * point)
+        + int(distance <= EDGE3 * point)
+        + int(distance <= EDGE4 * point)
+        + int(distance <= EDGE5 * point)
     )
 
 

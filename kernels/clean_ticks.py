@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator
 from datetime import date
+from itertools import chain
 from typing import NamedTuple
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from kernels.errors import UnusableDay
-from kernels.features import conform, schema
+from kernels.features import conform
 from kernels.instrument import Instrument
 
 DROP_REASONS = ("other_rtype", "other_root", "spread", "other_contract", "crossed_or_locked")
@@ -48,7 +49,8 @@ def clean_ticks(records: pl.LazyFrame, instrument: Instrument, day: date) -> Cle
         day: the trading day, which contract years and expiries are read against.
 
     Raises:
-        UnusableDay: no outright of the root, the named contract absent, or every book crossed.
+        UnusableDay: no outright of the root, the named contract absent, every book crossed, or a
+            record without a time.
     """
     survey = _survey(records)
     expiries = {s: e for s in survey["symbol"] if s and (e := expiry(s, instrument.root, day))}
@@ -59,6 +61,11 @@ def clean_ticks(records: pl.LazyFrame, instrument: Instrument, day: date) -> Cle
         raise UnusableDay(
             f"nothing left after cleaning: all {chosen['books']:,} books of {contract} are crossed"
             " or locked; check the file at its source"
+        )
+    if chosen["undated"]:
+        raise UnusableDay(
+            f"records of {contract} without a ts_event: {chosen['undated']:,};"
+            " check the file at its source"
         )
     ticks = records.filter(_IS_BOOK, pl.col("symbol") == contract, ~_IS_CROSSED)
     if chosen["disordered"]:
@@ -75,12 +82,14 @@ def _survey(records: pl.LazyFrame) -> pl.DataFrame:
     """One row a symbol: records by kind, traded size, whether and by how much records are late."""
     ts = pl.col("ts_event").to_physical()
     key = ts.cast(pl.Int128) * 2**32 + pl.col("sequence")
+    surveyed = records.select(_SURVEYED)
     by_batch = [
         batch.group_by("symbol").agg(
             records=pl.len(),
             books=_IS_BOOK.sum(),
             crossed=(_IS_BOOK & _IS_CROSSED).sum(),
             volume=pl.col("size").filter(_IS_BOOK, pl.col("action") == "T").sum(),
+            undated=ts.null_count(),
             disordered=(key.diff() < 0).any(),
             lateness=(ts.cum_max() - ts).max(),
             first_key=key.min(),
@@ -88,14 +97,14 @@ def _survey(records: pl.LazyFrame) -> pl.DataFrame:
             first_ts=ts.min(),
             last_ts=ts.max(),
         )
-        for batch in records.select(_SURVEYED).collect_batches()
+        for batch in chain([surveyed.clear().collect()], surveyed.collect_batches())
     ]
     newest_key, newest_ts = (pl.col(name).cum_max().shift() for name in ("last_key", "last_ts"))
     return (
         pl.concat(by_batch)
         .group_by(pl.col("symbol").cast(pl.String), maintain_order=True)
         .agg(
-            pl.col("records", "books", "crossed", "volume").sum(),
+            pl.col("records", "books", "crossed", "volume", "undated").sum(),
             disordered=pl.col("disordered").any() | (pl.col("first_key") < newest_key).any(),
             lateness=pl.max_horizontal(
                 pl.col("lateness").max(), (newest_ts - pl.col("first_ts")).max()
@@ -175,18 +184,35 @@ def _is_spread(symbol: str, root: str) -> bool:
 
 
 def _in_time_order(ticks: pl.LazyFrame, lateness: int) -> pl.LazyFrame:
-    """The ticks stably sorted, holding back only what a record `lateness` ns late may precede."""
+    """The ticks stably sorted, none being more than `lateness` ns older than one before it."""
+    schema = ticks.collect_schema()
 
     def batches(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None
     ) -> Iterator[pl.DataFrame]:
-        held = pl.DataFrame(schema=ticks.collect_schema())
-        for batch in ticks.collect_batches():
-            held = pl.concat([held, batch]).sort(_KEY, maintain_order=True)
-            newest = held["ts_event"].to_physical()[-1]
-            settled = held["ts_event"].to_physical().search_sorted(newest - lateness, "left")
-            yield held[:settled]
-            held = held[settled:]
-        yield held
+        names = schema.names() if with_columns is None else with_columns
+        tested = [] if predicate is None else predicate.meta.root_names()
+        left = n_rows
+        for batch in _sorted(ticks.select({*names, *tested, *_KEY}), lateness):
+            rows = batch[:left]
+            if left is not None:
+                left -= rows.height
+            if predicate is not None:
+                rows = rows.filter(predicate)
+            yield rows.select(names)
+            if left == 0:
+                return
 
-    return register_io_source(batches, schema=ticks.collect_schema())
+    return register_io_source(batches, schema=schema)
+
+
+def _sorted(ticks: pl.LazyFrame, lateness: int) -> Iterator[pl.DataFrame]:
+    """Batches of the sorted ticks, holding back only what a record still to come may precede."""
+    held = pl.DataFrame(schema=ticks.collect_schema())
+    for batch in ticks.collect_batches():
+        held = pl.concat([held, batch]).sort(_KEY, maintain_order=True)
+        times = held["ts_event"].to_physical()
+        settled = times.search_sorted(times[-1] - lateness, "left") if held.height else 0
+        yield held[:settled]
+        held = held[settled:]
+    yield held

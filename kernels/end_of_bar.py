@@ -73,7 +73,9 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
     exists = books["bid_px_00"].is_not_null()
     books = books.with_columns(_no_size_without_price())
     ladders = {
-        what: books.select(pl.col(names).cast(pl.Float64).fill_null(np.nan if what.endswith("px") else 0)).to_numpy()
+        what: books.select(
+            pl.col(names).cast(pl.Float64).fill_null(np.nan if what.endswith("px") else 0)
+        ).to_numpy()
         for what, names in BOOK_COLUMNS.items()
     }
     states = np.empty((books.height, N_STATE))
@@ -89,7 +91,9 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
         gaps, walls = np.empty((books.height, 2)), np.empty((books.height, len(_WALL)))
         _ladder_gaps(px, point, gaps)
         _walls(px, sz, states[:, MICROPRICE], point, walls)
-        frames.append(_frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")]))
+        frames.append(
+            _frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")])
+        )
         frames.append(_frame(walls, [f"wall_{side}_{what}_eob" for what in _WALL]))
     eob = pl.concat(frames, how="horizontal")
     return eob.select(pl.when(exists).then(pl.all()).name.prefix("bar5s_"))
@@ -97,7 +101,9 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
 
 def _no_size_without_price() -> Iterator[pl.Expr]:
     for side, what in product(SIDES, ("sz", "ct")):
-        for px, name in zip(BOOK_COLUMNS[f"{side}_px"], BOOK_COLUMNS[f"{side}_{what}"], strict=True):
+        for px, name in zip(
+            BOOK_COLUMNS[f"{side}_px"], BOOK_COLUMNS[f"{side}_{what}"], strict=True
+        ):
             yield pl.when(pl.col(px).is_not_null()).then(pl.col(name)).otherwise(0)
 
 

@@ -21,6 +21,7 @@ from polars.io.plugins import register_io_source
 
 LEVELS = 10
 UNDEF_PRICE = databento_dbn.UNDEF_PRICE
+UNDEF_TIMESTAMP = databento_dbn.UNDEF_TIMESTAMP
 PRICE_SCALE = float(databento_dbn.FIXED_PRICE_SCALE)
 
 _LEVEL_FIELDS = (("px", "<i8"), ("sz", "<u4"), ("ct", "<u4"))
@@ -78,8 +79,8 @@ SCHEMA = pl.Schema(
 )
 """Columns of `scan_dbn`: the record's fields in file order, then the symbol.
 
-Prices are Float64 in the instrument's price units, null where undefined; times are
-Datetime[ns, UTC]. Rows of another record type than MBP-10 keep their header; the rest is 0 or null.
+Prices are Float64 in the instrument's price units, times Datetime[ns, UTC]; both are null where
+undefined. Rows of another record type than MBP-10 keep their header; the rest is 0 or null.
 """
 
 _BLOCK_RECORDS = 32_768
@@ -151,7 +152,7 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
     """Lazily read one DBN file of schema MBP-10, versions 1-3, zstd-compressed or not.
 
     Columns are those of `SCHEMA`; a query decodes only the columns it names, and stops at its row
-    limit. Memory is a few batches of 65,536 records, whatever the size of the file.
+    limit. Memory is a few batches of 32,768 records, whatever the size of the file.
 
     Raises:
         DbnError: at once if the file is missing, empty, not DBN or of another schema; while it is
@@ -159,7 +160,15 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
     """
     path = Path(path)
     with _open(path) as stream:
-        symbology = Symbology.of(_read_metadata(path, stream))
+        metadata = _read_metadata(path, stream)
+    try:
+        symbology = Symbology.of(metadata)
+    except (ValueError, OverflowError) as error:
+        raise DbnError(
+            path,
+            f"symbol mappings that name no instrument id ({error})",
+            f"{_REDELIVER}, with stype_out instrument_id",
+        ) from error
     return register_io_source(
         partial(_batches, path, symbology),
         schema=SCHEMA,
@@ -172,8 +181,10 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
 def _open(path: Path) -> pa.NativeFile:
     try:
         file = pa.OSFile(str(path))
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except FileNotFoundError as error:
         raise DbnError(path, "no such file", "put the day's file there") from error
+    except OSError as error:
+        raise DbnError(path, f"cannot be opened ({error})", "put a readable file there") from error
     magic = file.read(len(_ZSTD_MAGIC))
     file.seek(0)
     return pa.CompressedInputStream(file, "zstd") if magic == _ZSTD_MAGIC else file
@@ -248,12 +259,19 @@ def _column(path: Path, symbology: Symbology, name: str, records: np.ndarray) ->
     dtype = SCHEMA[name]
     if dtype == pl.Float64:
         return _prices(name, records[name])
-    raw = np.ascontiguousarray(records[name])
+    raw = records[name].copy()
     if dtype == INSTANT:
-        return pl.Series(name, raw.view(np.int64)).cast(INSTANT)
+        return _times(name, raw)
     if isinstance(dtype, pl.Enum):
         return _codes(path, name, raw, dtype)
     return pl.Series(name, raw)
+
+
+def _times(name: str, raw: np.ndarray) -> pl.Series:
+    """Instants of nanoseconds since 1970, null where undefined."""
+    series = pl.Series(name, raw.view(np.int64)).cast(INSTANT)
+    undefined = raw == UNDEF_TIMESTAMP
+    return series.set(pl.Series(undefined), None) if undefined.any() else series
 
 
 def _prices(name: str, raw: np.ndarray) -> pl.Series:
@@ -312,7 +330,10 @@ def read_records(path: Path) -> Iterator[np.ndarray]:
             rest = raw[used:].copy()
             yield records
     if rest.size:
-        raise DbnError(path, f"truncated: {rest.size} bytes of a record at the end", _REDELIVER)
+        records, used = _mixed_records(path, rest)
+        yield records
+        if left := rest.size - used:
+            raise DbnError(path, f"truncated: {left} bytes of a record at the end", _REDELIVER)
 
 
 def _result(path: Path, pending: Future[int]) -> int:

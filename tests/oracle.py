@@ -9,7 +9,7 @@ import math
 import re
 from datetime import date, datetime, time
 from itertools import accumulate, pairwise
-from statistics import fmean, pstdev, stdev
+from statistics import fmean, stdev
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -371,7 +371,8 @@ def wall_z(levels: list[Level]) -> list[float]:
     if len({level.sz for level in levels}) == 1:
         return [0.0] * len(levels)
     logs = [math.log1p(level.sz) for level in levels]
-    mean, std = fmean(logs), pstdev(logs)
+    mean = fmean(logs)
+    std = math.sqrt(fmean((value - mean) ** 2 for value in logs))
     return [(value - mean) / std for value in logs]
 
 

@@ -1,6 +1,6 @@
-"""Every stage against its slow, obvious twin."""
+"""Every stage against its slow, obvious twin, over whole simulated days."""
 
-from datetime import date
+from typing import NamedTuple
 
 import polars as pl
 import pytest
@@ -8,44 +8,67 @@ import pytest
 import kernels
 from kernels.instrument import Instrument
 from resources.dbn import scan_dbn
-from resources.simulated import simulate_day
 from tests import oracle
 from tests.compare import assert_same, plain_rows
+from tests.conftest import DAY
 
-DAY = date(2025, 6, 5)
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["clean", "dirty"])
-def records(request, tmp_path_factory) -> pl.LazyFrame:
-    path = tmp_path_factory.mktemp("raw") / "ES-20250605.dbn.zst"
-    return scan_dbn(simulate_day(path, DAY, events=20_000, seed=3, dirt=request.param))
+EVENTS = 15_000
+POINT = 1.0
 
 
-def test_chain_equals_oracle(records):
-    cleaned = kernels.clean_ticks(records, Instrument("ES"), DAY)
+class Stages(NamedTuple):
+    """The tables of one day, Polars frames or the oracle's rows."""
+
+    clean_ticks: pl.DataFrame | list[dict]
+    dropped: dict[str, int]
+    bar5s: pl.DataFrame | list[dict]
+    session_levels: pl.DataFrame | list[dict]
+    level_episodes: pl.DataFrame | list[dict]
+    approach_features: pl.DataFrame | list[dict]
+    setup_vectors: pl.DataFrame | list[dict]
+
+
+def run_kernels(records: pl.LazyFrame) -> Stages:
+    cleaned = kernels.clean_ticks(records, Instrument("ES", POINT), DAY)
     ticks = cleaned.ticks.collect()
-    slow_ticks, slow_dropped = oracle.clean_ticks(
-        plain_rows(records.collect()), "ES", "volume", DAY
-    )
-    assert cleaned.dropped == slow_dropped
-    assert_same(ticks, slow_ticks, "clean_ticks")
-
-    bars = kernels.bar5s(ticks.lazy())
-    slow_bars = oracle.bar5s(slow_ticks, 1.0)
-    assert_same(bars, slow_bars, "bar5s")
-
+    bars = kernels.bar5s(ticks.lazy(), POINT)
     levels = kernels.session_levels(bars, DAY)
-    slow_levels = oracle.session_levels(slow_bars, DAY)
-    assert_same(levels, slow_levels, "session_levels")
+    episodes = kernels.level_episodes(bars, levels, DAY, POINT)
+    approach = kernels.approach_features(episodes, POINT)
+    vectors = kernels.setup_vectors(approach)
+    return Stages(ticks, cleaned.dropped, bars, levels, episodes, approach, vectors)
 
-    episodes = kernels.level_episodes(bars, levels, DAY)
-    slow_episodes = oracle.level_episodes(slow_bars, slow_levels, DAY, 1.0)
-    assert episodes["episode_id"].n_unique() > 10
-    assert_same(episodes, slow_episodes, "level_episodes")
 
-    approach = kernels.approach_features(episodes)
-    slow_approach = oracle.approach_features(slow_episodes, 1.0)
-    assert_same(approach, slow_approach, "approach_features")
-    assert_same(
-        kernels.setup_vectors(approach), oracle.setup_vectors(slow_approach), "setup_vectors"
-    )
+def run_oracle(records: pl.LazyFrame) -> Stages:
+    ticks, dropped = oracle.clean_ticks(plain_rows(records.collect()), "ES", "volume", DAY)
+    bars = oracle.bar5s(ticks, POINT)
+    levels = oracle.session_levels(bars, DAY)
+    episodes = oracle.level_episodes(bars, levels, DAY, POINT)
+    approach = oracle.approach_features(episodes, POINT)
+    return Stages(ticks, dropped, bars, levels, episodes, approach, oracle.setup_vectors(approach))
+
+
+@pytest.fixture(scope="module")
+def fast_and_slow(day_file, dirt) -> tuple[Stages, Stages]:
+    records = scan_dbn(day_file(EVENTS, dirt))
+    return run_kernels(records), run_oracle(records)
+
+
+TABLES = [name for name in Stages._fields if name != "dropped"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_stage_equals_its_slow_twin(fast_and_slow, table):
+    fast, slow = fast_and_slow
+    assert_same(getattr(fast, table), getattr(slow, table), table)
+
+
+def test_dropped_records_are_counted_like_the_slow_twin_does(fast_and_slow, dirt):
+    fast, slow = fast_and_slow
+    assert fast.dropped == slow.dropped
+    assert (fast.dropped["crossed_or_locked"] > 0) == dirt
+
+
+def test_day_has_episodes_enough_to_compare(fast_and_slow):
+    fast, _ = fast_and_slow
+    assert fast.setup_vectors.height >= 10

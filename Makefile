@@ -1,0 +1,33 @@
+# Everything runs in .venv, installed from requirements.lock; DAGSTER_HOME is the repository's own.
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_HOME := $(CURDIR)/dagster_home
+
+.PHONY: install demo test ui bench lock
+
+install: .venv/installed  ## create .venv from the lock file, byte-compiled
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	touch $@
+
+demo: install  ## simulate three trading days, materialise everything, print what came out
+	$(BIN)/python -m pipeline_assets.demo
+
+test: install  ## lint and the whole test suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+ui: install  ## the Dagster UI, http://localhost:3000
+	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
+
+bench: install  ## measure, print and keep the figures in benchmarks/
+	$(BIN)/python -m benchmarks.stages
+
+lock:  ## resolve the dependencies of pyproject.toml anew
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-strip-extras \
+		--no-header --no-emit-index-url -o requirements.lock

@@ -1,0 +1,89 @@
+"""A first run: simulate trading days, materialise everything, show what came out.
+
+python -m pipeline_assets.demo
+"""
+
+import argparse
+import time
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from kernels.features import OUTCOME
+from pipeline_assets.definitions import defs
+from pipeline_assets.settings import instruments, lake_folder, raw_folder
+from resources.feed import simulate_day
+from resources.lake import table_path
+
+DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
+
+
+def materialise(day: date, instance: dg.DagsterInstance) -> float:
+    """Materialise every asset of a day, recorded in the instance; the seconds it took."""
+    started = time.perf_counter()
+    resolved = defs.resolve_implicit_global_asset_job_def()
+    resolved.execute_in_process(
+        instance=instance,
+        partition_key=str(day),
+        run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+    )
+    return time.perf_counter() - started
+
+
+def summary(lake: Path, root: str, day: date) -> dict[str, object]:
+    """Rows of a day's tables and its episodes by outcome, as read back from the lake."""
+
+    def read(table: str) -> pl.LazyFrame:
+        return pl.scan_parquet(table_path(lake, root, table, day))
+
+    ticks, bars = (
+        read(table).select(pl.len()).collect().item() for table in ("clean_ticks", "bar5s")
+    )
+    outcomes = read("setup_vectors").select("outcome").collect()["outcome"]
+    counts = {name.lower(): (outcomes == name).sum() for name in OUTCOME.categories}
+    return {
+        "day": day,
+        "root": root,
+        "ticks": ticks,
+        "bars": bars,
+        "episodes": len(outcomes),
+    } | counts
+
+
+def main() -> None:
+    """Simulate what is missing, materialise each day, print a table and where the files lie."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline_assets.demo",
+        description=__doc__.partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--events", type=int, default=1_900_000, help="records of a simulated day")
+    parser.add_argument(
+        "days", nargs="*", type=date.fromisoformat, default=DAYS, help="trading days"
+    )
+    options = parser.parse_args()
+    rows = []
+    print("The first day also compiles the kernels; they are cached from then on.")
+    with dg.DagsterInstance.get() as instance:
+        for day in options.days:
+            for root in (instrument.root for instrument in instruments()):
+                raw = raw_folder() / root / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
+                if not raw.exists():
+                    print(f"{day} {root}: simulating {options.events:,} events ...", flush=True)
+                    simulate_day(raw, day, root=root, events=options.events)
+            print(f"{day}: materialising ...", flush=True)
+            seconds = materialise(day, instance)
+            rows += [
+                summary(lake_folder(), instrument.root, day) | {"seconds": round(seconds, 1)}
+                for instrument in instruments()
+            ]
+    with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True,
+                   tbl_hide_column_data_types=True, thousands_separator=","):  # fmt: skip
+        print(pl.DataFrame(rows))
+    print(f"raw files: {raw_folder()}\ntables:    {lake_folder()}\nsee them:  make ui")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""What a day that cannot be used says, and what a thin day gives."""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+import pytest
+import zstandard
+from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
+
+import kernels
+from kernels.features import LEVEL_TYPE, TABLES, schema
+from kernels.instrument import Instrument
+from resources.atomic import whole_file
+from resources.dbn import DbnError, scan_dbn
+from tests.conftest import DAY
+from tests.test_dbn import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
+
+SECOND = 1_000_000_000
+HOUR = 3_600 * SECOND
+NEW_YORK_MIDNIGHT = MIDNIGHT + 4 * HOUR
+"""In nanoseconds: `DAY` is in summer."""
+
+
+def clean(path: Path, out: Path, roll: str = "volume") -> None:
+    """Scan, clean and write one file as the pipeline does."""
+    cleaned = kernels.clean_ticks(scan_dbn(path), Instrument("ES", roll=roll), DAY)
+    with whole_file(out) as part:
+        cleaned.ticks.sink_parquet(part)
+
+
+def assert_refused(path: Path, error: type[Exception], *words: str, roll: str = "volume") -> None:
+    """The day is refused in these words, and nothing is written."""
+    out = path.parent / "lake" / "ticks.parquet"
+    with pytest.raises(error) as caught:
+        clean(path, out, roll)
+    assert type(caught.value) is error
+    for word in words:
+        assert word in str(caught.value)
+    assert not out.parent.exists() or not list(out.parent.iterdir())
+
+
+BOOK = book_record()
+DAY_BYTES = header() + BOOK * 50
+ZSTD = zstandard.compress(DAY_BYTES)
+NOISE = random.Random(0).randbytes(5_000)
+
+UNREADABLE = {
+    "empty": (b"", "file is empty", "download"),
+    "empty zstd": (zstandard.compress(b""), "file is empty", "download"),
+    "random bytes": (NOISE, "not a DBN file", "download"),
+    "zstd of random bytes": (zstandard.compress(NOISE), "not a DBN file", "download"),
+    "zstd garbage": (ZSTD[:4] + NOISE, "corrupt zstd", "download"),
+    "zstd magic alone": (ZSTD[:4], "truncated", "download"),
+    "truncated zstd": (ZSTD[:-3], "truncated", "download"),
+    "truncated zstd frame": (
+        zstandard.compress(DAY_BYTES) + zstandard.compress(BOOK)[:-3],
+        "truncated",
+        "download",
+    ),
+    "zstd with something after it": (ZSTD + b"something", "corrupt zstd", "download"),
+    "ends within the header": (DAY_BYTES[:50], "header", "download"),
+    "ends within a record": (DAY_BYTES[:-100], "truncated: 268 bytes", "download"),
+    "ends within a record's header": (DAY_BYTES + BOOK[:7], "truncated: 7 bytes", "download"),
+    "header of a version to come": (b"DBN\xff" + DAY_BYTES[4:], "header", "download"),
+    "header length too short": (DAY_BYTES[:4] + bytes(4) + DAY_BYTES[8:], "header", "download"),
+    "header length too long": (DAY_BYTES[:4] + b"\xff" * 4 + DAY_BYTES[8:], "header", "download"),
+    "bytes lost": (DAY_BYTES[:5_000] + DAY_BYTES[5_100:], "no DBN record", "download"),
+    "zeros after": (DAY_BYTES + bytes(1_000), "no DBN record", "download"),
+    "unknown action": (header() + patched(BOOK, "action", 1), "unknown action", "download"),
+    "unknown side": (header() + patched(BOOK, "side", 1), "unknown side", "download"),
+    "book record too short": (header() + patched(BOOK, "length", 91), "no DBN record", "download"),
+    "schema mbp-1": (header(schema=Schema.MBP_1), "mbp-1,", "request schema mbp-10"),
+    "schema trades": (header(schema=Schema.TRADES), "trades,", "request schema mbp-10"),
+    "mixed schemas": (header(schema=None), "None,", "request schema mbp-10"),
+    "live capture": (header(ts_out=True) + BOOK, "ts_out", "historical"),
+    "mapped to no id": (
+        header(
+            mappings={"ESM5": [(DAY, NEXT_DAY, "ES.c.0")]},
+            stypes=(SType.RAW_SYMBOL, SType.CONTINUOUS),
+        ),
+        "no instrument id",
+        "stype_out instrument_id",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_unreadable_file_is_refused(name, tmp_path):
+    content, problem, remedy = UNREADABLE[name]
+    path = tmp_path / "ES-20250605.dbn.zst"
+    path.write_bytes(content)
+    assert_refused(path, DbnError, str(path), problem, remedy)
+
+
+def test_missing_file_is_refused(tmp_path):
+    path = tmp_path / "ES-20250605.dbn.zst"
+    assert_refused(path, DbnError, str(path), "no such file", "put")
+
+
+def test_folder_is_refused(tmp_path):
+    path = tmp_path / "ES-20250605.dbn"
+    path.mkdir()
+    assert_refused(path, DbnError, str(path), "cannot be opened", "put")
+
+
+def test_any_changed_header_byte_reads_or_is_refused(tmp_path):
+    """Not every change can be noticed; none gives another error than DbnError."""
+    path = tmp_path / "day.dbn"
+    rng = random.Random(1)
+    for at in range(3, len(header())):
+        content = bytearray(header() + BOOK)
+        content[at] = rng.choice([0, ord("x"), content[at] ^ 1 << rng.randrange(8)])
+        path.write_bytes(content)
+        with suppress(DbnError):
+            scan_dbn(path).select("symbol").collect()
+
+
+NQ = {"NQM5": [(DAY, NEXT_DAY, str(IDS["ESM5"]))]}
+LOCKED, CROSSED = book_record(ask=5950.0), book_record(ask=5949.75)
+
+UNUSABLE = {
+    "no record": ((header(),), "volume", "symbols in it: none", "ES.FUT"),
+    "another root": ((header(mappings=NQ), BOOK), "volume", "symbols in it: NQM5", "ES.FUT"),
+    "no mappings": ((header(mappings={}), BOOK), "volume", "symbols in it: none", "ES.FUT"),
+    "every book locked": ((header(), LOCKED * 9), "volume", "all 9 books of ESM5", "check"),
+    "every book crossed": ((header(), CROSSED), "ESM5", "all 1 books of ESM5", "check"),
+    "contract absent": ((header(), BOOK), "ESZ5", "'ESZ5', contracts in it: ESM5", "name one"),
+    "contract expiring": ((header(), BOOK), "calendar", "contracts in it: ESM5", "'volume'"),
+    "undated record": (
+        (header(), BOOK, book_record(UNDEF_TIMESTAMP)),
+        "volume",
+        "records of ESM5 without a ts_event: 1",
+        "check",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_unusable_day_is_refused(name, tmp_path):
+    parts, roll, problem, remedy = UNUSABLE[name]
+    path = tmp_path / "ES-20250605.dbn"
+    path.write_bytes(b"".join(parts))
+    assert_refused(path, kernels.UnusableDay, problem, remedy, roll=roll)
+
+
+def tables_of(ticks: pl.LazyFrame) -> dict[str, pl.DataFrame]:
+    """Every table of the day, each of the catalogue's schema."""
+    bars = kernels.bar5s(ticks)
+    levels = kernels.session_levels(bars, DAY)
+    episodes = kernels.level_episodes(bars, levels, DAY)
+    approach = kernels.approach_features(episodes)
+    frames = (ticks.collect(), bars, levels, episodes, approach, kernels.setup_vectors(approach))
+    tables = dict(zip(TABLES, frames, strict=True))
+    for name, frame in tables.items():
+        assert frame.schema == schema(name)
+    assert tables["session_levels"]["level_type"].to_list() == list(LEVEL_TYPE.categories)
+    return tables
+
+
+@pytest.fixture
+def tables_at(tmp_path) -> Callable[..., dict[str, pl.DataFrame]]:
+    """The tables of a file of ticks, each a book of its own time and bid, or one with no ask."""
+
+    def tables(ticks: list[tuple[int, float | None]]) -> dict[str, pl.DataFrame]:
+        path, out = tmp_path / "day.dbn", tmp_path / "ticks.parquet"
+        records = [
+            book_record(ts, ask=None) if bid is None else book_record(ts, bid=bid, ask=bid + 0.25)
+            for ts, bid in ticks
+        ]
+        path.write_bytes(header() + b"".join(records))
+        clean(path, out)
+        return tables_of(pl.scan_parquet(out))
+
+    return tables
+
+
+def microprice(bid: float) -> float:
+    """Of `book_record`: ten bid, twenty asked."""
+    return (20 * bid + 10 * (bid + 0.25)) / 30
+
+
+def heights(tables: dict[str, pl.DataFrame]) -> list[int]:
+    return [table.height for table in tables.values()]
+
+
+def levels_of(tables: dict[str, pl.DataFrame]) -> list[float | None]:
+    return tables["session_levels"]["level_price"].to_list()
+
+
+def test_one_tick_is_a_day(tables_at):
+    tables = tables_at([(NEW_YORK_MIDNIGHT + 8 * HOUR, 5950.0)])
+    price = microprice(5950.0)
+    assert heights(tables) == [1, 1, 4, 0, 0, 0]
+    assert levels_of(tables) == [price, price, None, None]
+    assert tables["bar5s"]["bar5s_microprice_eob"].to_list() == [price]
+
+
+def test_ticks_of_one_time_are_one_bar(tables_at):
+    now = NEW_YORK_MIDNIGHT + 9 * HOUR + 45 * 60 * SECOND
+    tables = tables_at([(now, 5950.0), (now, 5951.0), (now, 5952.0)])
+    price = microprice(5952.0)
+    assert heights(tables) == [3, 1, 4, 0, 0, 0]
+    assert levels_of(tables) == [None, None, price, price]
+    assert tables["bar5s"]["bar5s_meta_msg_cnt_sum"].to_list() == [3]
+    assert tables["bar5s"]["bar5s_microprice_twa"].to_list() == [price]
+
+
+def test_day_without_premarket_has_opening_range_levels_alone(tables_at):
+    """A tick a minute from 09:30 to 11:00, up and down six points."""
+    open_ = NEW_YORK_MIDNIGHT + 9 * HOUR + 30 * 60 * SECOND
+    bids = [5950.0 + abs(6 - minute % 12) for minute in range(91)]
+    tables = tables_at([(open_ + minute * 60 * SECOND, bid) for minute, bid in enumerate(bids)])
+    assert levels_of(tables) == [None, None, microprice(5956.0), microprice(5950.0)]
+    assert tables["bar5s"].height == 90 * 12 + 1
+    assert set(tables["level_episodes"]["level_type"]) == {"OR_HIGH", "OR_LOW"}
+    episodes = tables["level_episodes"]["episode_id"].n_unique()
+    assert episodes == tables["setup_vectors"].height > 0
+    vectors = tables["setup_vectors"]["vector"].explode()
+    assert vectors.is_finite().all()
+    assert vectors.null_count() == 0
+
+
+def test_overnight_day_has_no_level(tables_at):
+    """Ticks before 05:00 New York, though of the UTC day."""
+    tables = tables_at([(MIDNIGHT + hour * HOUR, 5950.0 + hour) for hour in range(9)])
+    assert heights(tables) == [9, 8 * 720 + 1, 4, 0, 0, 0]
+    assert levels_of(tables) == [None] * 4
+    assert tables["session_levels"]["symbol"].to_list() == ["ESM5"] * 4
+
+
+def test_day_without_a_two_sided_book_has_no_level(tables_at):
+    """Three premarket ticks, an hour apart, with no ask."""
+    tables = tables_at([(NEW_YORK_MIDNIGHT + hour * HOUR, None) for hour in (6, 7, 8)])
+    assert heights(tables) == [3, 1_441, 4, 0, 0, 0]
+    assert levels_of(tables) == [None] * 4
+    assert tables["bar5s"]["bar5s_microprice_eob"].null_count() == 1_441
+
+
+def test_no_tick_gives_empty_tables_and_null_levels():
+    tables = tables_of(pl.LazyFrame(schema=schema("clean_ticks")))
+    assert heights(tables) == [0, 0, 4, 0, 0, 0]
+    assert levels_of(tables) == tables["session_levels"]["symbol"].to_list() == [None] * 4

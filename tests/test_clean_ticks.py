@@ -1,0 +1,288 @@
+"""Which records a day keeps, and in which order."""
+
+import random
+from datetime import date
+from itertools import product
+
+import polars as pl
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.io.plugins import register_io_source
+from polars.testing import assert_frame_equal
+
+import kernels
+from kernels.clean_ticks import expiry
+from kernels.features import schema
+from kernels.instrument import Instrument
+from resources.dbn import SCHEMA, scan_dbn
+from tests import oracle
+from tests.compare import assert_same, plain_rows
+from tests.conftest import DAY
+from tests.test_dbn import MIDNIGHT, write
+
+ES = Instrument("ES")
+KEY = ["ts_event", "sequence"]
+
+
+@pytest.fixture(scope="module")
+def dirty_day(day_file) -> pl.LazyFrame:
+    """Records of a simulated day of more than one block, some of them late."""
+    return scan_dbn(day_file(50_000, True))
+
+
+@pytest.fixture(scope="module")
+def some_records(day_file) -> pl.DataFrame:
+    """A few thousand records of a dirty day."""
+    return scan_dbn(day_file(4_000, True)).collect()
+
+
+def in_batches(records: pl.DataFrame, size: int) -> pl.LazyFrame:
+    """The records as a lazy frame that is read in batches of at most `size`."""
+    return pl.concat([batch.lazy() for batch in records.iter_slices(size)])
+
+
+def cleaned(records: pl.LazyFrame, instrument: Instrument = ES) -> pl.DataFrame:
+    return kernels.clean_ticks(records, instrument, DAY).ticks.collect()
+
+
+def stably_sorted(records: pl.DataFrame, contract: str = "ESM5") -> pl.DataFrame:
+    """What is to be kept of raw records, sorted at once, in the columns the two tables share."""
+    is_crossed = (pl.col("bid_px_00") >= pl.col("ask_px_00")).fill_null(False)
+    kept = records.filter(pl.col("rtype") == 10, pl.col("symbol") == contract, ~is_crossed)
+    return kept.sort(KEY, maintain_order=True).select(SHARED)
+
+
+SHARED = [name for name in schema("clean_ticks") if name in SCHEMA.names() and name != "symbol"]
+
+
+def test_late_records_are_put_in_their_place(dirty_day):
+    records = dirty_day.collect()
+    contract = records.filter(pl.col("symbol") == "ESM5")
+    assert not contract["ts_event"].is_sorted()
+    ticks = cleaned(dirty_day)
+    assert ticks.schema == schema("clean_ticks")
+    assert_frame_equal(ticks.select(SHARED), stably_sorted(records), check_exact=True)
+
+
+@pytest.mark.parametrize("size", [100, 1_500, 5_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_shuffled_records_come_out_sorted(seed, size, some_records):
+    shuffled = some_records.sample(fraction=1, shuffle=True, seed=seed)
+    ticks = cleaned(in_batches(shuffled, size))
+    assert_frame_equal(ticks.select(SHARED), stably_sorted(shuffled), check_exact=True)
+
+
+def test_other_contracts_may_fill_the_first_batches(some_records):
+    is_front = pl.col("symbol") == "ESM5"
+    records = pl.concat([some_records.filter(~is_front), some_records.filter(is_front)[::-1]])
+    ticks = cleaned(in_batches(records, 100))
+    assert_frame_equal(ticks.select(SHARED), stably_sorted(records), check_exact=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    keys=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2)), min_size=1, max_size=60),
+    size=st.integers(5, 70),
+)
+def test_ties_keep_input_order(keys, size):
+    """Records with few distinct times and sequences, told apart by their size."""
+    times, sequences = zip(*keys, strict=True)
+    records = plain_records(["ESM5"] * len(keys)).with_columns(
+        ts_event=pl.Series(times, dtype=pl.Int64).cast(SCHEMA["ts_event"]),
+        sequence=pl.Series(sequences, dtype=pl.UInt32),
+        size=pl.int_range(len(keys), dtype=pl.UInt32),
+    )
+    by_key = sorted(range(len(keys)), key=lambda row: keys[row])
+    assert cleaned(in_batches(records, size))["size"].to_list() == by_key
+
+
+def plain_records(symbols: list[str]) -> pl.DataFrame:
+    """A record a symbol: one contract traded at midnight, with a book of null prices."""
+    return pl.DataFrame({"symbol": symbols}, schema={"symbol": SCHEMA["symbol"]}).select(
+        pl.col(name) if name == "symbol" else pl.lit(PLAIN.get(name), dtype).alias(name)
+        for name, dtype in SCHEMA.items()
+    )
+
+
+PLAIN = {"rtype": 10, "ts_event": MIDNIGHT, "sequence": 0, "action": "T", "size": 1, "flags": 0}
+
+
+@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda ticks: ticks.filter(pl.col("action") == "T"),
+        lambda ticks: ticks.filter(pl.col("is_last"), pl.col("size") > 3).select("ask_px_00"),
+        lambda ticks: ticks.select("price"),
+        lambda ticks: ticks.select("symbol", "ts_event"),
+        lambda ticks: ticks.select(pl.len()),
+        lambda ticks: ticks.head(7),
+        lambda ticks: ticks.tail(7),
+        lambda ticks: ticks.head(0),
+        lambda ticks: ticks.slice(40_000, 5),
+        lambda ticks: ticks.head(1_000).filter(pl.col("size") > 3).select("size"),
+        lambda ticks: ticks.filter(pl.col("size") > 3).head(1_000).select("size"),
+    ],
+)
+def test_queries_on_a_disordered_day_equal_eager_ones(query, engine, dirty_day):
+    ticks = kernels.clean_ticks(dirty_day, ES, DAY).ticks
+    assert query(ticks).collect(engine=engine).equals(query(ticks.collect()))
+
+
+def test_row_limit_stops_the_reading_of_a_disordered_day(some_records):
+    batches_read = []
+
+    def batches(with_columns, predicate, n_rows, batch_size):
+        for batch in some_records.iter_slices(20):
+            batches_read.append(batch)
+            yield batch.filter(True if predicate is None else predicate).select(with_columns)
+
+    ticks = kernels.clean_ticks(register_io_source(batches, schema=SCHEMA), ES, DAY).ticks
+    batches_of_the_day = len(batches_read)
+    batches_read.clear()
+    assert ticks.head(5).collect().height == 5
+    assert len(batches_read) < batches_of_the_day
+
+
+def test_a_disordered_day_can_be_read_again(dirty_day):
+    ticks = kernels.clean_ticks(dirty_day, ES, DAY).ticks
+    assert ticks.collect().equals(ticks.collect())
+
+
+@pytest.mark.parametrize("first", ["morning", "evening"])
+def test_files_of_one_day_are_one_day(first, day_file, dirty_day, tmp_path):
+    """In whichever order they are given; no time and sequence is in both."""
+    path = day_file(50_000, True)
+    raw = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
+    header_size = 8 + int.from_bytes(raw[4:8], "little")
+    header, records = raw[:header_size], raw[header_size:]
+    cut = len(records) // 368 * 2 // 3 * 368
+    files = {
+        "morning": write(tmp_path / "a.dbn", header, records[:cut]),
+        "evening": write(tmp_path / "b.dbn.zst", header, records[cut:]),
+    }
+    names = sorted(files, key=lambda name: name != first)
+    ticks = cleaned(pl.concat([scan_dbn(files[name]) for name in names]))
+    assert ticks.equals(cleaned(dirty_day))
+
+
+def of_volumes(volumes: dict[str, int]) -> pl.LazyFrame:
+    """A record a symbol, in the dict's order: a trade of that size, or an add of 9 for 0."""
+    return (
+        plain_records(list(volumes))
+        .lazy()
+        .with_columns(
+            size=pl.Series([volume or 9 for volume in volumes.values()], dtype=pl.UInt32),
+            action=pl.Series(
+                ["T" if volume else "A" for volume in volumes.values()], dtype=SCHEMA["action"]
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("volumes", "contract"),
+    [
+        ({"ESM5": 3, "ESU5": 5, "ESZ5": 4}, "ESU5"),
+        ({"ESU5": 5, "ESM5": 5}, "ESM5"),
+        ({"ESH6": 0, "ESZ5": 0, "ESU5": 0}, "ESU5"),
+        ({"ESM5-ESU5": 9, "NQM5": 9, "ESM5": 0, "ESU5": 1}, "ESU5"),
+    ],
+    ids=["most traded", "tie", "no trade", "only outrights count"],
+)
+def test_roll_by_volume(volumes, contract):
+    assert kernels.clean_ticks(of_volumes(volumes), ES, DAY).contract == contract
+
+
+@pytest.mark.parametrize(
+    ("day", "contract"),
+    [
+        (date(2025, 5, 31), "ESM5"),
+        (date(2025, 6, 1), "ESU5"),
+        (date(2025, 8, 31), "ESU5"),
+        (date(2025, 9, 1), "ESH6"),
+    ],
+)
+def test_calendar_roll_is_on_the_first_of_the_expiry_month(day, contract):
+    records = of_volumes({"ESH6": 1, "ESM5": 9, "ESU5": 1})
+    assert kernels.clean_ticks(records, Instrument("ES", roll="calendar"), day).contract == contract
+
+
+def test_named_contract_is_kept_though_less_traded():
+    records = of_volumes({"ESM5": 9, "ESU5": 1})
+    kept = kernels.clean_ticks(records, Instrument("ES", roll="ESU5"), DAY)
+    assert kept.contract == "ESU5"
+    assert kept.ticks.collect()["symbol"].to_list() == ["ESU5"]
+    assert kept.dropped["other_contract"] == 1
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day", "expected"),
+    [
+        ("ESM5", date(2025, 6, 30), (2025, 6)),
+        ("ESM5", date(2025, 7, 1), (2035, 6)),
+        ("ESH0", date(2029, 12, 3), (2030, 3)),
+        ("ESZ9", date(2029, 12, 3), (2029, 12)),
+        ("ESZ9", date(2030, 1, 2), (2039, 12)),
+        ("ESH30", date(2029, 12, 3), (2030, 3)),
+        ("ESH25", date(2025, 6, 5), (2125, 3)),
+        ("ESH00", date(2099, 12, 1), (2100, 3)),
+        ("ESM5-ESU5", DAY, None),
+        ("ESM125", DAY, None),
+        ("ESA5", DAY, None),
+        ("MESM5", DAY, None),
+        ("ES", DAY, None),
+    ],
+)
+def test_expiry_is_the_first_one_not_before_the_day(symbol, day, expected):
+    assert expiry(symbol, "ES", day) == expected
+
+
+def test_nearest_expiry_is_told_across_a_decade():
+    records = of_volumes({"ESH0": 1, "ESZ9": 1, "ESH1": 1})
+    kept = kernels.clean_ticks(records, Instrument("ES", roll="calendar"), date(2029, 12, 3))
+    assert kept.contract == "ESH0"
+
+
+SYMBOLS = ["ESH5", "ESM5", "ESM25", "ESU5", "ESZ5", "ESH6", "ESH0", "NQM5", "ESM5-ESU5"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    volumes=st.dictionaries(st.sampled_from(SYMBOLS), st.integers(0, 2), min_size=1, max_size=6),
+    roll=st.sampled_from(["volume", "calendar", "ESM5", "ESM25"]),
+    day=st.sampled_from([date(2025, 3, 31), date(2025, 6, 5), date(2029, 12, 31)]),
+)
+def test_chooses_as_the_oracle_does(volumes, roll, day):
+    records = of_volumes(volumes)
+    rows = plain_rows(records.collect())
+    try:
+        slow_ticks, slow_dropped = oracle.clean_ticks(rows, "ES", roll, day)
+    except ValueError:
+        with pytest.raises(kernels.UnusableDay):
+            kernels.clean_ticks(records, Instrument("ES", roll=roll), day)
+    else:
+        kept = kernels.clean_ticks(records, Instrument("ES", roll=roll), day)
+        assert kept.contract == slow_ticks[0]["symbol"]
+        assert kept.dropped == slow_dropped
+
+
+def test_every_reason_to_drop_is_counted_as_the_oracle_counts(some_records):
+    rng = random.Random(0)
+    strangers = ["NQM5", "NQM5-NQU5", "ESM5-ESU5", "ES:BF M5-U5-Z5", "ESM5 C5950", "ES", None]
+    odd = [(row, rtype, symbol) for row, (rtype, symbol) in enumerate(product([10, 23], strangers))]
+    rows = rng.sample(range(some_records.height), 20 * len(odd))
+    rtypes, symbols = some_records["rtype"].to_list(), some_records["symbol"].to_list()
+    for at, row in enumerate(rows):
+        _, rtypes[row], symbols[row] = odd[at % len(odd)]
+    records = some_records.with_columns(
+        rtype=pl.Series(rtypes, dtype=pl.UInt8), symbol=pl.Series(symbols, dtype=SCHEMA["symbol"])
+    )
+    kept = kernels.clean_ticks(in_batches(records, 1_000), ES, DAY)
+    slow_ticks, slow_dropped = oracle.clean_ticks(plain_rows(records), "ES", "volume", DAY)
+    assert kept.dropped == slow_dropped
+    assert all(slow_dropped.values())
+    assert sum(kept.dropped.values()) + len(slow_ticks) == records.height
+    assert_same(kept.ticks.collect(), slow_ticks, "clean_ticks")

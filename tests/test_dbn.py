@@ -1,0 +1,334 @@
+"""Files written with Databento's own encoder, as `scan_dbn` reads them.
+
+The writers here (`header`, `book_record`, `write`) also serve the other test files.
+"""
+
+import io
+import random
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import databento
+import databento_dbn
+import polars as pl
+import pytest
+import zstandard
+from databento_dbn import UNDEF_PRICE, UNDEF_TIMESTAMP, Action, BidAskPair, Schema, Side, SType
+from polars.testing import assert_frame_equal
+
+import kernels
+import resources.dbn
+from kernels.instrument import Instrument
+from resources.dbn import SCHEMA, DbnError, scan_dbn
+from tests.conftest import DAY
+
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
+
+NS_PER_DAY = 86_400_000_000_000
+MIDNIGHT = (DAY - date(1970, 1, 1)).days * NS_PER_DAY
+NEXT_DAY = DAY + timedelta(days=1)
+IDS = {"ESM5": 42, "ESU5": 43}
+
+Intervals = list[tuple[date, date, str]]
+"""First day, day after the last and what a name stood for in between."""
+
+
+def header(
+    *,
+    schema: Schema | None = Schema.MBP_10,
+    version: int = 3,
+    mappings: Mapping[str, Intervals] | None = None,
+    stypes: tuple[SType, SType] = (SType.PARENT, SType.INSTRUMENT_ID),
+    ts_out: bool = False,
+) -> bytes:
+    """A DBN header of `DAY`; without mappings the symbols of `IDS` stand for their ids."""
+    if mappings is None:
+        mappings = {symbol: [(DAY, NEXT_DAY, str(number))] for symbol, number in IDS.items()}
+    return bytes(
+        databento_dbn.Metadata(
+            "GLBX.MDP3",
+            start=MIDNIGHT,
+            end=MIDNIGHT + NS_PER_DAY,
+            stype_in=stypes[0],
+            stype_out=stypes[1],
+            schema=schema,
+            symbols=["ES.FUT"],
+            mappings=[
+                SimpleNamespace(
+                    raw_symbol=name,
+                    intervals=[
+                        SimpleNamespace(start_date=start, end_date=end, symbol=symbol)
+                        for start, end, symbol in intervals
+                    ],
+                )
+                for name, intervals in mappings.items()
+            ],
+            version=version,
+            ts_out=ts_out,
+        )
+    )
+
+
+def book_record(
+    ts_event: int = MIDNIGHT,
+    *,
+    instrument_id: int = IDS["ESM5"],
+    bid: float = 5950.0,
+    ask: float | None = 5950.25,
+    action: Action = Action.ADD,
+    size: int = 1,
+    sequence: int = 0,
+) -> bytes:
+    """An MBP-10 record on the bid, of a book with one level a side, or no ask."""
+    best = BidAskPair(bid_px=round(bid * 1e9), bid_sz=10, bid_ct=3)
+    if ask is not None:
+        best = BidAskPair(round(bid * 1e9), round(ask * 1e9), 10, 20, 3, 4)
+    return bytes(
+        databento_dbn.MBP10Msg(
+            1,
+            instrument_id,
+            ts_event,
+            price=round(bid * 1e9),
+            size=size,
+            action=action,
+            side=Side.BID,
+            depth=0,
+            ts_recv=MIDNIGHT + 1 if ts_event == UNDEF_TIMESTAMP else ts_event + 1,
+            sequence=sequence,
+            levels=[best] + [BidAskPair()] * 9,
+        )
+    )
+
+
+def patched(record: bytes, field: str, value: int) -> bytes:
+    """A record with the first byte of a field overwritten."""
+    _, at = resources.dbn.MBP10_DTYPE.fields[field]
+    return record[:at] + bytes([value]) + record[at + 1 :]
+
+
+def random_record(rng: random.Random, day: int) -> bytes:
+    """An MBP-10 record with any value in every field, on a day after `DAY`."""
+
+    def price() -> int:
+        return rng.choice((UNDEF_PRICE, rng.randrange(-(10**13), 10**13)))
+
+    def size() -> int:
+        return rng.randrange(2**32)
+
+    ts_recv = MIDNIGHT + day * NS_PER_DAY + rng.randrange(NS_PER_DAY)
+    return bytes(
+        databento_dbn.MBP10Msg(
+            rng.randrange(2**16),
+            rng.choice((42, 43, 44)),
+            rng.choice((UNDEF_TIMESTAMP, ts_recv - rng.randrange(10**9))),
+            price=price(),
+            size=size(),
+            action=rng.choice(list(Action.variants())),
+            side=rng.choice(list(Side.variants())),
+            depth=rng.randrange(10),
+            ts_recv=ts_recv,
+            flags=rng.randrange(256),
+            ts_in_delta=rng.randrange(-(2**31), 2**31),
+            sequence=size(),
+            levels=[BidAskPair(price(), price(), *(size() for _ in range(4))) for _ in range(10)],
+        )
+    )
+
+
+def write(path: Path, *parts: bytes) -> Path:
+    """The parts as one file, each a zstd frame of its own if the name ends in `.zst`."""
+    compress = zstandard.compress if path.suffix == ".zst" else bytes
+    path.write_bytes(b"".join(map(compress, parts)))
+    return path
+
+
+def read_by_databento(path: Path) -> pl.DataFrame:
+    """What `DBNStore.to_df` reads, in the columns and dtypes of `SCHEMA`."""
+    rows = databento.DBNStore.from_file(path).to_df(
+        price_type="float", pretty_ts=True, map_symbols=True
+    )
+    frame = pl.from_pandas(rows.reset_index(), nan_to_null=True)
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_reads_what_databento_reads(version, compression, tmp_path):
+    rng = random.Random(version)
+    raw = header(version=version) + b"".join(random_record(rng, 0) for _ in range(400))
+    store = databento.DBNStore.from_bytes(io.BytesIO(raw))
+    store.to_file(tmp_path / "day.dbn", compression=compression)
+    expected = read_by_databento(tmp_path / "day.dbn")
+    assert expected.height == 400
+    assert expected["price"].null_count() > 0
+    assert expected["ts_event"].null_count() > 0
+    assert_frame_equal(scan_dbn(tmp_path / "day.dbn").collect(), expected, check_exact=True)
+
+
+ROLLED = {
+    "ESM5": [(DAY, NEXT_DAY, "42"), (NEXT_DAY, NEXT_DAY + timedelta(days=1), "43")],
+    "ESU5": [(DAY, NEXT_DAY, "43"), (NEXT_DAY, NEXT_DAY + timedelta(days=1), "42")],
+}
+ROLLED_BY_ID = {
+    "42": [(DAY, NEXT_DAY, "ESM5"), (NEXT_DAY, NEXT_DAY + timedelta(days=1), "ESU5")],
+    "43": [(DAY, NEXT_DAY, "ESU5"), (NEXT_DAY, NEXT_DAY + timedelta(days=1), "ESM5")],
+}
+
+
+@pytest.mark.parametrize(
+    ("mappings", "stypes"),
+    [
+        (ROLLED, (SType.PARENT, SType.INSTRUMENT_ID)),
+        (ROLLED_BY_ID, (SType.INSTRUMENT_ID, SType.RAW_SYMBOL)),
+    ],
+    ids=["symbols to ids", "ids to symbols"],
+)
+def test_symbol_is_the_mapping_of_the_records_day(mappings, stypes, tmp_path):
+    """Two ids that trade symbols overnight, an id nobody mapped, a day after the last mapping."""
+    records = [
+        book_record(MIDNIGHT + day * NS_PER_DAY, instrument_id=number)
+        for day in range(3)
+        for number in (42, 43, 44)
+    ]
+    path = write(tmp_path / "days.dbn", header(mappings=mappings, stypes=stypes), *records)
+    symbols = scan_dbn(path).collect()["symbol"]
+    assert symbols.to_list() == ["ESM5", "ESU5", None, "ESU5", "ESM5", None, None, None, None]
+    assert symbols.equals(read_by_databento(path)["symbol"], null_equal=True)
+
+
+def test_day_of_a_symbol_ends_at_utc_midnight_of_the_receive_time(tmp_path):
+    last_of_day = book_record(MIDNIGHT + NS_PER_DAY - 2)
+    first_of_next = book_record(MIDNIGHT + NS_PER_DAY - 1)
+    path = write(tmp_path / "days.dbn", header(mappings=ROLLED), last_of_day, first_of_next)
+    assert scan_dbn(path).collect()["symbol"].to_list() == ["ESM5", "ESU5"]
+
+
+@pytest.fixture(scope="module")
+def raw_day(day_file) -> bytes:
+    """A simulated day's decompressed bytes: a header and records of more than one block."""
+    path = day_file(2 * resources.dbn._BLOCK_RECORDS, True)
+    return zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
+
+
+@pytest.fixture(scope="module")
+def plain_day(raw_day, tmp_path_factory) -> Path:
+    return write(tmp_path_factory.mktemp("plain") / "day.dbn", raw_day)
+
+
+def test_compression_and_frames_make_no_difference(raw_day, plain_day, tmp_path):
+    cuts = [0, 100, 100, 5_000, 5_003, 3_000_000, len(raw_day)]
+    frames = [raw_day[start:stop] for start, stop in pairwise(cuts)]
+    expected = scan_dbn(plain_day).collect()
+    assert scan_dbn(write(tmp_path / "one.zst", raw_day)).collect().equals(expected)
+    assert scan_dbn(write(tmp_path / "frames.zst", *frames)).collect().equals(expected)
+
+
+def test_projection_equals_columns_of_the_whole(plain_day):
+    asked = scan_dbn(plain_day).select("ask_px_03", "symbol").collect()
+    assert asked.equals(scan_dbn(plain_day).collect().select("ask_px_03", "symbol"))
+
+
+@pytest.fixture
+def with_unknown_action(tmp_path) -> Path:
+    """Three records, of which the second, the only one of size 7, has an action that is none."""
+    unknown = patched(book_record(size=7), "action", ord("?"))
+    return write(tmp_path / "day.dbn", header(), book_record(), unknown, book_record())
+
+
+def test_projection_decodes_only_the_asked_columns(with_unknown_action):
+    assert scan_dbn(with_unknown_action).select("size", "side").collect().shape == (3, 2)
+    with pytest.raises(DbnError, match="unknown action"):
+        scan_dbn(with_unknown_action).select("action").collect()
+
+
+def test_predicate_spares_dropped_rows_the_decoding(with_unknown_action):
+    kept = scan_dbn(with_unknown_action).filter(pl.col("size") != 7).collect()
+    assert kept["action"].to_list() == ["A", "A"]
+
+
+def test_row_limit_stops_reading(raw_day, tmp_path):
+    cut = write(tmp_path / "cut.dbn", raw_day[: len(raw_day) * 3 // 4 + 7])
+    whole = write(tmp_path / "whole.dbn", raw_day)
+    assert scan_dbn(cut).head(5).collect().equals(scan_dbn(whole).collect().head(5))
+    with pytest.raises(DbnError, match="truncated"):
+        scan_dbn(cut).collect()
+
+
+@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda rows: rows.filter(pl.col("action") == "T"),
+        lambda rows: rows.filter(pl.col("symbol") == "ESU5", pl.col("ask_px_00") > 6000),
+        lambda rows: rows.filter(pl.col("price").is_null()).select("sequence"),
+        lambda rows: rows.filter(pl.col("bid_px_00") >= pl.col("ask_px_00")),
+        lambda rows: rows.filter(pl.lit(False)),
+        lambda rows: rows.filter(pl.col("size") > 5).head(40_000),
+        lambda rows: rows.head(40_000).filter(pl.col("size") > 5),
+        lambda rows: rows.slice(33_000, 10).select("ts_recv"),
+        lambda rows: rows.head(0),
+        lambda rows: rows.select(pl.len()),
+    ],
+)
+def test_pushed_down_queries_equal_eager_ones(query, engine, plain_day):
+    eager = query(scan_dbn(plain_day).collect())
+    assert query(scan_dbn(plain_day)).collect(engine=engine).equals(eager)
+
+
+SYSTEM = bytes(databento_dbn.SystemMsg(MIDNIGHT + 5, "heartbeat"))
+MAPPING = bytes(
+    databento_dbn.SymbolMappingMsg(
+        1, 42, MIDNIGHT + 6, SType.PARENT, "ES.FUT", SType.RAW_SYMBOL, "ESM5", 0, 1
+    )
+)
+
+
+@pytest.mark.parametrize("block_records", [1, 2, 32_768])
+@pytest.mark.parametrize("order", ["BSBMB", "SMBBB", "BBBMS", "SSSSM", "BBBBS", "BBBBB"])
+def test_other_record_types_keep_their_headers(order, block_records, tmp_path, monkeypatch):
+    """Wherever they lie, and wherever the blocks of the file are cut."""
+    monkeypatch.setattr(resources.dbn, "_BLOCK_RECORDS", block_records)
+    parts = {"B": book_record(sequence=9, size=3), "S": SYSTEM, "M": MAPPING}
+    path = write(tmp_path / "day.dbn", header(), *(parts[kind] for kind in order))
+    book = scan_dbn(write(tmp_path / "book.dbn", header(), parts["B"])).collect()
+    rows = scan_dbn(path).collect()
+    kinds = {10: "B", 22: "M", 23: "S"}
+    assert "".join(kinds[rtype] for rtype in rows["rtype"]) == order
+    assert rows.filter(pl.col("rtype") == 10).equals(book[[0] * order.count("B")])
+    others = rows.filter(pl.col("rtype") != 10)
+    assert set(others["ts_event"].to_physical()) <= {MIDNIGHT + 5, MIDNIGHT + 6}
+    assert others["size"].sum() == others["bid_sz_00"].sum() == 0
+    assert others.select("action", "side", "symbol").null_count().row(0) == (others.height,) * 3
+
+
+def test_other_record_types_are_counted_and_left_out(tmp_path):
+    path = write(tmp_path / "day.dbn", header(), MAPPING, book_record(), SYSTEM, SYSTEM)
+    cleaned = kernels.clean_ticks(scan_dbn(path), Instrument("ES"), DAY)
+    assert cleaned.dropped["other_rtype"] == 3
+    assert cleaned.ticks.collect().height == 1
+
+
+SINK = """
+import sys
+from resources.dbn import scan_dbn
+scan_dbn(sys.argv[1]).sink_parquet(sys.argv[2], compression="uncompressed")
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_file(day_file, tmp_path):
+    """Peaks of fresh processes; the larger file holds 294 MB more."""
+
+    def peak_megabytes(events: int) -> float:
+        command = [sys.executable, "-c", SINK, day_file(events, False), tmp_path / "out.parquet"]
+        root = Path(__file__).parents[1]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        return int(done.stdout) / 1024
+
+    assert peak_megabytes(1_000_000) - peak_megabytes(200_000) < 60
