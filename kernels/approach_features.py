@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 
+import numpy as np
 import polars as pl
 
 from kernels.end_of_bar import STRONG_Z, Z_ROUNDING
@@ -38,12 +39,10 @@ def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFram
     Returns:
         Table `approach_features`, the rows of `episodes` in their order.
     """
+    positioned = episodes.with_columns(_position(point)).with_columns(_alignment())
     rows = (
-        episodes.lazy()
-        .with_columns(_position(point))
-        .with_columns(_alignment())
-        .with_columns(_slopes(1))
-        .with_columns(_slopes(2))
+        positioned.hstack(_derivatives(positioned))
+        .lazy()
         .with_columns(_cumulatives())
         .with_columns(_cumulative_sums())
         .with_columns(_level_depth(point))
@@ -104,12 +103,27 @@ def _alignment() -> pl.Expr:
     return (-side * polarity).alias("bar5s_approach_alignment_eob")
 
 
-def _slopes(order: int) -> Iterator[pl.Expr]:
-    """Derivatives of an order; rows of an episode are adjacent, so a shift is masked, not grouped."""
+def _derivatives(rows: pl.DataFrame) -> pl.DataFrame:
+    """First and second derivatives of every series; rows of an episode are adjacent.
+
+    NumPy rather than Polars, whose division rounds the last bits of a column's tail differently:
+    a value must not depend on how many rows follow it.
+    """
+    bar = rows["bar_index_in_episode"].to_numpy()
+    derivatives = {}
     for (name, (column, _)), w in product(DERIVATIVES.items(), WINDOWS):
-        x = pl.col(column if order == 1 else f"bar5s_deriv_{name}_d1_w{w}")
-        slope = pl.when(_BAR >= order * w).then((x - x.shift(w)) / w)
-        yield slope.alias(f"bar5s_deriv_{name}_d{order}_w{w}")
+        first = _slope(rows[column].cast(pl.Float64).to_numpy(), bar, w)
+        derivatives[f"bar5s_deriv_{name}_d1_w{w}"] = first
+        derivatives[f"bar5s_deriv_{name}_d2_w{w}"] = _slope(first, bar, w)
+    return pl.DataFrame(derivatives).fill_nan(None)
+
+
+def _slope(x: np.ndarray, bar: np.ndarray, w: int) -> np.ndarray:
+    """(x[t] - x[t-w]) / w, NaN in an episode's first w bars."""
+    slope = np.full(x.size, np.nan)
+    slope[w:] = (x[w:] - x[:-w]) / w
+    slope[bar < w] = np.nan
+    return slope
 
 
 def _running(x: pl.Expr) -> pl.Expr:
