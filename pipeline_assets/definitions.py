@@ -3,14 +3,14 @@
 import dagster as dg
 
 from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.panel import PanelLake
 from pipeline_assets.settings import instruments, lake_folder, raw_folder
-from resources.lake import Lake
 
 defs = dg.Definitions(
     assets=[asset for instrument in instruments() for asset in order_book_assets(instrument)],
     resources={
         "raw": RawFolder(folder=str(raw_folder())),
-        "io_manager": Lake(base_dir=str(lake_folder())),
+        "io_manager": PanelLake(base_dir=str(lake_folder())),
     },
     executor=dg.in_process_executor,
 )

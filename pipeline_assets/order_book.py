@@ -1,114 +1,94 @@
 """The assets of one root: raw order-book days to setup vectors, each stage one table a day."""
 
 import inspect
-from collections import Counter
-from collections.abc import Callable
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
-import kernels
 from kernels.instrument import Instrument
+from pipeline_assets.checks import CHECKS, findings, severity
 from pipeline_assets.partitions import trading_days
-from resources.dbn import scan_dbn
-from resources.feed import raw_files
+from pipeline_assets.stages import STAGES, Day, Stage
+from resources.lake import LakeDay
+
+_LAZY = dg.DagsterType(
+    lambda _, value: isinstance(value, pl.LazyFrame), "LazyFrame", typing_type=pl.LazyFrame
+)
 
 
 class RawFolder(dg.ConfigurableResource):
-    """The folder of raw files, `<folder>/<root>/*YYYYMMDD*.dbn[.zst]`."""
+    """The raw files, `<folder>/<root>/*YYYYMMDD*.dbn[.zst]`, and which contract a day keeps."""
 
     folder: str
-
-
-class Contract(dg.Config):
-    """Which contract of the root a day keeps."""
-
     roll: str = Field(
         default="volume",
         description="volume: most traded that day; calendar: nearest expiry whose month has not"
         " begun; or an outright symbol such as ESM5",
     )
 
+    def day(self, instrument: Instrument, day: date) -> Day:
+        """A trading day of an instrument whose files lie here."""
+        return Day(replace(instrument, roll=self.roll), day, Path(self.folder))
+
 
 def order_book_assets(instrument: Instrument) -> list[dg.AssetsDefinition]:
-    """The six assets of a root, keyed `<root>/<table>`, e.g. `es/bar5s`."""
-    root, point = instrument.root.lower(), instrument.point
-    upstream = dg.AssetIn(key_prefix=root)
+    """The assets of a root, keyed `<root>/<table>`, e.g. `es/bar5s`."""
+    return [_asset(instrument, stage) for stage in STAGES]
 
-    def stage(kernel: Callable, *kinds: str, version: str) -> Callable:
-        return partial(
-            dg.asset,
-            key_prefix=root,
-            group_name=root,
-            partitions_def=trading_days,
-            description=inspect.getdoc(kernel),
-            kinds={"parquet", "polars", *kinds},
-            owners=["team:research"],
-            code_version=version,
-        )
 
-    @stage(kernels.clean_ticks, version="1")()
-    def clean_ticks(
-        context: dg.AssetExecutionContext, config: Contract, raw: RawFolder
-    ) -> pl.LazyFrame:
-        day = _day(context)
-        files = raw_files(Path(raw.folder), instrument.root, day)
-        records = pl.concat([scan_dbn(path) for path in files])
-        kept = Instrument(instrument.root, point, config.roll)
-        try:
-            ticks, contract, dropped = kernels.clean_ticks(records, kept, day)
-        except kernels.UnusableDay as error:
-            names = ", ".join(map(str, files))
-            raise kernels.UnusableDay(f"{instrument.root} {day}, {names}: {error}.") from error
-        context.add_output_metadata(
-            {"files": [str(path) for path in files], "contract": contract}
-            | {f"dropped/{reason}": count for reason, count in dropped.items()}
-        )
-        return ticks
+def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
+    root = instrument.root.lower()
 
-    @stage(kernels.bar5s, "numba", version="1")(ins={"clean_ticks": upstream})
-    def bar5s(clean_ticks: pl.LazyFrame) -> pl.DataFrame:
-        return kernels.bar5s(clean_ticks, point)
-
-    @stage(kernels.session_levels, version="1")(ins={"bar5s": upstream})
-    def session_levels(context: dg.AssetExecutionContext, bar5s: pl.DataFrame) -> pl.DataFrame:
-        levels = kernels.session_levels(bar5s, _day(context))
-        context.add_output_metadata(
-            {
-                f"level/{level}": price
-                for level, price in levels.select("level_type", "level_price").iter_rows()
-                if price is not None
-            }
-        )
-        return levels
-
-    @stage(kernels.level_episodes, "numba", version="1")(
-        ins={"bar5s": upstream, "session_levels": upstream}
+    @dg.asset(
+        name=stage.table,
+        key_prefix=root,
+        group_name=root,
+        ins={table: dg.AssetIn(key_prefix=root, dagster_type=_LAZY) for table in stage.reads},
+        partitions_def=trading_days,
+        description=inspect.getdoc(stage.kernel),
+        kinds={"parquet", *stage.kinds},
+        owners=["team:research"],
+        code_version=stage.version,
+        check_specs=check_specs(instrument, stage.table),
+        required_resource_keys={"raw", "io_manager"},
     )
-    def level_episodes(
-        context: dg.AssetExecutionContext, bar5s: pl.DataFrame, session_levels: pl.DataFrame
-    ) -> pl.DataFrame:
-        return kernels.level_episodes(bar5s, session_levels, _day(context), point)
+    def asset(context: dg.AssetExecutionContext, **inputs: pl.LazyFrame) -> Iterator:
+        day = date.fromisoformat(context.partition_key)
+        made = stage.compute(context.resources.raw.day(instrument, day), **inputs)
+        yield dg.Output(made.table, metadata=dict(made.facts))
+        tables = LakeDay(Path(context.resources.io_manager.base_dir), root, day)
+        if isinstance(made.table, pl.DataFrame):
+            tables.hold(stage.table, made.table)
+        for check, finding in findings(tables, stage.table):
+            yield dg.AssetCheckResult(
+                check_name=check.name,
+                passed=finding.passed,
+                severity=severity(check),
+                description=finding.message,
+                metadata=finding.figures,
+            )
 
-    @stage(kernels.approach_features, version="1")(ins={"level_episodes": upstream})
-    def approach_features(level_episodes: pl.DataFrame) -> pl.DataFrame:
-        return kernels.approach_features(level_episodes, point)
-
-    @stage(kernels.setup_vectors, version="1")(ins={"approach_features": upstream})
-    def setup_vectors(
-        context: dg.AssetExecutionContext, approach_features: pl.DataFrame
-    ) -> pl.DataFrame:
-        vectors = kernels.setup_vectors(approach_features)
-        outcomes = Counter(vectors["outcome"].fill_null("past the data"))
-        context.add_output_metadata({f"outcome/{name}": count for name, count in outcomes.items()})
-        return vectors
-
-    return [clean_ticks, bar5s, session_levels, level_episodes, approach_features, setup_vectors]
+    return asset
 
 
-def _day(context: dg.AssetExecutionContext) -> date:
-    return date.fromisoformat(context.partition_key)
+def check_specs(instrument: Instrument, table: str) -> list[dg.AssetCheckSpec]:
+    """The checks of a table, evaluated partition by partition."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(
+                check.name,
+                asset=[instrument.root.lower(), table],
+                description=inspect.getdoc(check.look),
+                blocking=check.is_fatal,
+                partitions_def=trading_days,
+            )
+            for check in CHECKS
+            if check.table == table
+        ]

@@ -1,6 +1,12 @@
-"""The Parquet lake: `<lake>/<root>/<asset>/<date>.parquet`, zstd level 3, atomic, read lazily."""
+"""The Parquet lake: `<lake>/<root>/<table>/<day>.parquet`, zstd level 3, atomic, read lazily.
 
-import time
+A file carries, as Parquet key-value metadata, what its stage had to say beside the table (its
+facts): the contract kept, what was dropped. So the lake alone tells all there is to know of a day.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,36 +14,27 @@ import dagster as dg
 import polars as pl
 from dagster_polars import PolarsParquetIOManager
 
-from kernels.features import TABLES
 from resources.atomic import whole_file
 
 ZSTD_LEVEL = 3
+_FACTS = "facts"
+
+Facts = Mapping[str, str | int | float]
 
 
 class Lake(PolarsParquetIOManager):
     """dagster-polars' Parquet IO manager whose files appear whole or not at all.
 
-    A table's rows, bytes, seconds to write and documented schema become metadata of its
-    materialisation. `base_dir` is the lake's folder.
+    `base_dir` is the lake's folder. The metadata an asset gives with its output are its facts.
     """
 
     def sink_df_to_path(self, context: dg.OutputContext, df: pl.LazyFrame, path: Any) -> None:
-        """Stream a lazy table to its file, and report on it."""
-        started = time.perf_counter()
-        with whole_file(Path(path)) as part:
-            df.sink_parquet(part, compression="zstd", compression_level=ZSTD_LEVEL)
-        rows = pl.scan_parquet(path).select(pl.len()).collect().item()
-        context.add_output_metadata(
-            {
-                "dagster/row_count": rows,
-                "bytes": Path(path).stat().st_size,
-                "seconds_to_write": time.perf_counter() - started,
-                "dagster/column_schema": table_schema(context.asset_key.path[-1]),
-            }
-        )
+        """Stream a lazy table to its file."""
+        facts = {name: entry.value for name, entry in context.output_metadata.items()}
+        write_table(df, Path(path), facts)
 
     def write_df_to_path(self, context: dg.OutputContext, df: pl.DataFrame, path: Any) -> None:
-        """Write a table to its file, and report on it."""
+        """Write a table to its file."""
         self.sink_df_to_path(context, df.lazy(), path)
 
     def scan_df_from_path(
@@ -46,23 +43,53 @@ class Lake(PolarsParquetIOManager):
         """Read a table lazily; dagster-polars passes options that Polars 2 no longer takes."""
         return pl.scan_parquet(path)
 
-    def get_metadata(self, context: dg.OutputContext, obj: Any) -> dict[str, dg.MetadataValue]:
-        """Nothing more: dagster-polars would describe every column of every row again."""
-        return {}
 
+class LakeDay:
+    """A root's tables of one day: those held in memory, else as the lake has them."""
 
-def table_schema(table: str) -> dg.TableSchema:
-    """A table's columns as the catalogue documents them."""
-    return dg.TableSchema(
-        [
-            dg.TableColumn(
-                column.name,
-                str(column.dtype),
-                f"{column.meaning} [{column.unit}]" if column.unit else column.meaning,
+    def __init__(self, lake: Path, root: str, day: date) -> None:
+        self.lake, self.root, self.day = lake, root, day
+        self._held: dict[str, pl.LazyFrame] = {}
+
+    def path(self, table: str) -> Path:
+        """Where a table lies."""
+        return table_path(self.lake, self.root, table, self.day)
+
+    def hold(self, table: str, frame: pl.DataFrame) -> None:
+        """Keep a table in memory for whoever scans it next."""
+        self._held[table] = frame.lazy()
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """A table, lazily.
+
+        Raises:
+            FileNotFoundError: if the lake has none of that day.
+        """
+        if table in self._held:
+            return self._held[table]
+        if not self.path(table).exists():
+            raise FileNotFoundError(
+                f"no {table} of {self.root} for {self.day}: {self.path(table)} is not there;"
+                f" materialise that day"
             )
-            for column in TABLES[table]
-        ]
-    )
+        return pl.scan_parquet(self.path(table))
+
+    def facts(self, table: str) -> Facts:
+        """What the stage said of a table beside its rows."""
+        return read_facts(self.path(table))
+
+
+def write_table(frame: pl.LazyFrame, path: Path, facts: Facts) -> None:
+    """Stream a table to its file, whole or not at all."""
+    with whole_file(path) as part:
+        frame.sink_parquet(
+            part, compression_level=ZSTD_LEVEL, metadata={_FACTS: json.dumps(dict(facts))}
+        )
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts of a table's file."""
+    return json.loads(pl.read_parquet_metadata(path).get(_FACTS, "{}"))
 
 
 def table_path(lake: Path, root: str, table: str, day: object) -> Path:
