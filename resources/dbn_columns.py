@@ -147,46 +147,53 @@ def _take_apart(
     records: np.ndarray, rows: np.ndarray, fields: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
     """One contiguous array a field: int64 of 8-byte fields, uint32 of shorter ones."""
-    long, short, words, shifts = _plan(fields)
+    long, short, words, places, shifts = _plan(fields)
     longs = np.empty((len(long), rows.size), np.int64)
     shorts = np.empty((len(short), rows.size), np.uint32)
     as_words = np.require(records, requirements="A").view(np.int64)
-    _spread(as_words.reshape(-1, MBP10_DTYPE.itemsize // _WORD), rows, words, shifts, longs, shorts)
+    as_words = as_words.reshape(-1, MBP10_DTYPE.itemsize // _WORD)
+    _spread(as_words, rows, words, places, shifts, longs, shorts)
     return dict(zip(long, longs, strict=True)) | dict(zip(short, shorts, strict=True))
 
 
 @lru_cache
 def _plan(
     fields: tuple[str, ...],
-) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
-    """The 8-byte fields and the shorter ones, and each one's word and first bit in a record."""
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """The 8-byte fields and the shorter ones, the words of a record they are in, and for each
+
+    field the index of its word among these and its first bit there.
+    """
     long = [name for name in fields if MBP10_DTYPE[name].itemsize == _WORD]
     short = [name for name in fields if MBP10_DTYPE[name].itemsize < _WORD]
     offsets = np.array([MBP10_DTYPE.fields[name][1] for name in (*long, *short)], np.int64)
-    return long, short, offsets // _WORD, 8 * (offsets % _WORD)
+    words, places = np.unique(offsets // _WORD, return_inverse=True)
+    return long, short, words, places, 8 * (offsets % _WORD)
 
 
 @njit(cache=True, nogil=True)
-def _spread(records, rows, words, shifts, longs, shorts) -> None:
+def _spread(records, rows, words, places, shifts, longs, shorts) -> None:
     """Fields of some records to an array each, a tile of records at a time.
 
-    records: (n, 46) int64. words, shifts: place of each of the fields, `longs` before `shorts`,
-    (k, rows) int64 and uint32; of shorter fields the bits above are garbage.
+    records: (n, 46) int64. words: which of a record's words are needed. places, shifts: of each
+    field, `longs` before `shorts`, the index in `words` and the first bit. longs, shorts:
+    (k, rows) int64 and uint32; in what is narrower than 32 bits the bits above are garbage.
     """
-    tile = np.empty((records.shape[1], _TILE), np.int64)
+    tile = np.empty((words.size, _TILE), np.int64)
     for start in range(0, rows.size, _TILE):
         size = min(_TILE, rows.size - start)
         for i in range(size):
             record = records[rows[start + i]]
-            for word in range(record.size):
-                tile[word, i] = record[word]
+            for word in range(words.size):
+                tile[word, i] = record[words[word]]
         for j in range(longs.shape[0]):
-            source, to = tile[words[j]], longs[j][start : start + size]
+            source, to = tile[places[j]], longs[j][start : start + size]
             for i in range(size):
                 to[i] = source[i]
         for j in range(shorts.shape[0]):
             field = longs.shape[0] + j
-            source, to, shift = tile[words[field]], shorts[j][start : start + size], shifts[field]
+            source, shift = tile[places[field]], shifts[field]
+            to = shorts[j][start : start + size]
             for i in range(size):
                 to[i] = source[i] >> shift
 
