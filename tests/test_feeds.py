@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -343,9 +344,32 @@ def test_no_length_of_a_stream_passes_for_the_whole(tmp_path):
 def test_no_connection_is_tried_again(feed, waits):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    nowhere = DatabentoFeed(feed.folder, 5.0, f"https://localhost:{port}", waits.append)
+    nowhere = replace(feed, gateway=f"https://localhost:{port}")
     fails_with(nowhere, "attempt 6", "refused", "try again later")
     assert len(waits) == 5
+
+
+def test_answer_cut_off_is_asked_for_again(feed, api, waits):
+    body = b"1.25" + b" " * 100
+    api.expect_oneshot_request(COST).respond_with_handler(cut_off(body, announced=True))
+    assert feed.fetch("ES", DAY).metadata["price_usd"] == 1.25
+    assert asked(api, COST) == 2
+    assert len(waits) == 1
+
+
+def test_silent_server_is_asked_again(feed, api, monkeypatch):
+    """It stays silent until the feed, tired of it, waits for the next attempt."""
+    given_up = threading.Event()
+
+    def stall(_: Request) -> Response:
+        given_up.wait(60)
+        return Response()
+
+    api.expect_oneshot_request(COST).respond_with_handler(stall)
+    monkeypatch.setattr("databento.common.http.BentoHttpAPI.TIMEOUT", 0.5)
+    patient = replace(feed, sleep=lambda _: given_up.set())
+    assert patient.fetch("ES", DAY).metadata["price_usd"] == 1.25
+    assert given_up.is_set()
 
 
 @pytest.mark.parametrize("name", ["degraded", "pending"])
