@@ -5,9 +5,8 @@ from itertools import product
 
 import numpy as np
 import polars as pl
-from numba import njit
 
-from kernels.book import MICROPRICE, N_STATE, Book, book_state, is_two_sided
+from kernels.book import BID, MICROPRICE, N_STATE, Book, book_states, kernel, microprices
 from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 
 STRONG_Z = 2.0
@@ -15,7 +14,7 @@ Z_ROUNDING = 1e-9
 """Two equal walls among eight equal levels have z = 2 exactly; rounding must not decide."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ladder_gaps(px, point, gaps) -> None:
     """Per bar max and mean distance between adjacent defined levels; px (n, 10), gaps (n, 2)."""
     for bar in range(px.shape[0]):
@@ -32,7 +31,7 @@ def _ladder_gaps(px, point, gaps) -> None:
         gaps[bar, 1] = total / count if count else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _walls(px, sz, microprice, point, walls) -> None:
     """Per bar maxz, its level, distance and level of the nearest z >= 2; walls (n, 4).
 
@@ -53,14 +52,15 @@ def _walls(px, sz, microprice, point, walls) -> None:
         walls[bar, 2] = abs(px[bar, strong] - microprice[bar]) / point if strong >= 0 else np.nan
 
 
-@njit(cache=True, nogil=True)
-def _states(book, point, states) -> None:
-    """The state of every two-sided book, a row each; NaN elsewhere."""
-    for row in range(states.shape[0]):
-        if is_two_sided(book, row):
-            book_state(book, row, point, states[row])
-        else:
-            states[row] = np.nan
+def _states(px: dict[str, np.ndarray], sz: dict[str, np.ndarray], point: float) -> np.ndarray:
+    """The state of each bar's last book, (N_STATE, n); px and sz (n, LEVELS) by side."""
+    by_code = [SIDES[0] if code == BID else SIDES[1] for code in (0, 1)]
+    book = Book(*(np.stack([of[side].T for side in by_code]) for of in (px, sz)))
+    n = book.px.shape[2]
+    price, states = np.empty(n), np.empty((N_STATE, n))
+    microprices(book, price)
+    book_states(book, price, point, np.empty(n), states)
+    return states
 
 
 def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
@@ -78,19 +78,18 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
         ).to_numpy()
         for what, names in BOOK_COLUMNS.items()
     }
-    states = np.empty((books.height, N_STATE))
-    _states(Book(*(np.ascontiguousarray(ladders[what].T) for what in Book._fields)), point, states)
+    px, sz = ({side: ladders[f"{side}_{what}"] for side in SIDES} for what in ("px", "sz"))
+    states = _states(px, sz, point)
     midprice = (books["bid_px_00"] + books["ask_px_00"]) / 2
     frames = [
-        _frame(states, [f"{stem}_eob" for stem, *_ in STATE]),
+        _frame(states.T, [f"{stem}_eob" for stem, *_ in STATE]),
         pl.DataFrame({"midprice_eob": midprice}),
         _shape(books),
     ]
     for side in SIDES:
-        px, sz = ladders[f"{side}_px"], ladders[f"{side}_sz"]
         gaps, walls = np.empty((books.height, 2)), np.empty((books.height, len(_WALL)))
-        _ladder_gaps(px, point, gaps)
-        _walls(px, sz, states[:, MICROPRICE], point, walls)
+        _ladder_gaps(px[side], point, gaps)
+        _walls(px[side], sz[side], states[MICROPRICE], point, walls)
         frames.append(
             _frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")])
         )
