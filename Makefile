@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install demo test ui bench lock
+.PHONY: install demo test ui bench docs lock
 
 install: .venv/installed  ## create .venv from the lock file, byte-compiled
 
@@ -27,6 +27,9 @@ ui: install  ## the Dagster UI, http://localhost:3000
 
 bench: install  ## measure, print and keep the figures in benchmarks/
 	$(BIN)/python -m benchmarks.stages
+
+docs: install  ## write docs/features.md from the catalogue
+	$(BIN)/python -m pipeline_assets.features_page
 
 lock:  ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-strip-extras \

@@ -24,7 +24,8 @@ import polars as pl
 import kernels
 from kernels.features import BOOK_COLUMNS
 from kernels.instrument import INSTRUMENTS
-from resources.dbn import read_records, scan_dbn
+from resources.dbn import scan_dbn
+from resources.dbn_records import read_records
 from resources.feed import simulate_day
 from resources.lake import ZSTD_LEVEL
 

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterator
 from datetime import date
-from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from numba import njit
 from polars.io.plugins import register_io_source
 
 from kernels.errors import UnusableDay
-from kernels.features import conform
+from kernels.features import ACTION, conform
 from kernels.instrument import Instrument
 
 DROP_REASONS = ("other_rtype", "other_root", "spread", "other_contract", "crossed_or_locked")
@@ -20,6 +21,8 @@ MBP10_RTYPE = 10
 _MONTH_CODES = "FGHJKMNQUVXZ"
 _SPREAD_SEPARATORS = re.compile(r"[-: ]")
 _KEY = ("ts_event", "sequence")
+_TRADE = ACTION.categories.to_list().index("T")
+_NO_ACTION, _NO_TIME = len(ACTION.categories), np.iinfo(np.int64).min
 _IS_BOOK = pl.col("rtype") == MBP10_RTYPE
 _IS_CROSSED = (pl.col("bid_px_00") >= pl.col("ask_px_00")).fill_null(False)
 
@@ -79,41 +82,59 @@ def clean_ticks(records: pl.LazyFrame, instrument: Instrument, day: date) -> Cle
 
 
 def _survey(records: pl.LazyFrame) -> pl.DataFrame:
-    """One row a symbol: records by kind, traded size, whether and by how much records are late."""
-    ts = pl.col("ts_event").to_physical()
-    key = ts.cast(pl.Int128) * 2**32 + pl.col("sequence")
-    surveyed = records.select(_SURVEYED)
-    by_batch = [
-        batch.group_by("symbol").agg(
-            records=pl.len(),
-            books=_IS_BOOK.sum(),
-            crossed=(_IS_BOOK & _IS_CROSSED).sum(),
-            volume=pl.col("size").filter(_IS_BOOK, pl.col("action") == "T").sum(),
-            undated=ts.null_count(),
-            disordered=(key.diff() < 0).any(),
-            lateness=(ts.cum_max() - ts).max(),
-            first_key=key.min(),
-            last_key=key.max(),
-            first_ts=ts.min(),
-            last_ts=ts.max(),
-        )
-        for batch in chain([surveyed.clear().collect()], surveyed.collect_batches())
-    ]
-    newest_key, newest_ts = (pl.col(name).cum_max().shift() for name in ("last_key", "last_ts"))
-    return (
-        pl.concat(by_batch)
-        .group_by(pl.col("symbol").cast(pl.String), maintain_order=True)
-        .agg(
-            pl.col("records", "books", "crossed", "volume", "undated").sum(),
-            disordered=pl.col("disordered").any() | (pl.col("first_key") < newest_key).any(),
-            lateness=pl.max_horizontal(
-                pl.col("lateness").max(), (newest_ts - pl.col("first_ts")).max()
-            ),
-        )
+    """One row a symbol: its records by kind, traded size, whether and by how much they are late."""
+    tallies = np.zeros((0, len(_TALLIES)), np.int64)
+    for batch in records.select(_SURVEYED).collect_batches():
+        symbol, *columns = (column.to_numpy() for column in batch)
+        lacking = max(symbol.max(initial=-1) + 1 - len(tallies), 0)
+        tallies = np.vstack([tallies, np.zeros((lacking, len(_TALLIES)), np.int64)])
+        _tally(symbol, *columns, tallies)
+    seen = np.flatnonzero(tallies[:, 0])
+    symbols = pl.Series("symbol", seen - 1, pl.Int64).replace(-1, None).cast(pl.UInt32)
+    return pl.from_numpy(tallies[seen], list(_TALLIES)).with_columns(
+        symbols.cat.to(pl.Categorical).cast(pl.String)
     )
 
 
-_SURVEYED = ("rtype", "symbol", "action", "size", *_KEY, "bid_px_00", "ask_px_00")
+_SURVEYED = (
+    pl.col("symbol").cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1) + 1,
+    pl.col("rtype"),
+    pl.col("action").to_physical().fill_null(_NO_ACTION),
+    pl.col("size"),
+    pl.col("ts_event").to_physical().fill_null(_NO_TIME),
+    pl.col("sequence"),
+    pl.col("bid_px_00", "ask_px_00").fill_null(float("nan")),
+)
+_TALLIES = (
+    "records",
+    "books",
+    "crossed",
+    "volume",
+    "undated",
+    "disordered",
+    "lateness",
+    "newest_ts",
+    "newest_sequence",
+)
+
+
+@njit(cache=True, nogil=True)
+def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies) -> None:
+    """Add a batch's records to the row of their symbol in `tallies` (int64, `_TALLIES`)."""
+    for i in range(symbol.size):
+        tally = tallies[symbol[i]]
+        is_book = rtype[i] == MBP10_RTYPE
+        tally[0] += 1
+        tally[1] += is_book
+        tally[2] += is_book and bid[i] >= ask[i]
+        tally[3] += size[i] if is_book and action[i] == _TRADE else 0
+        if ts[i] < 0:
+            tally[4] += 1
+        elif ts[i] > tally[7] or (ts[i] == tally[7] and sequence[i] >= tally[8]):
+            tally[7], tally[8] = ts[i], sequence[i]
+        else:
+            tally[5] += 1
+            tally[6] = max(tally[6], tally[7] - ts[i])
 
 
 def expiry(symbol: str, root: str, day: date) -> tuple[int, int] | None:

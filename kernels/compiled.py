@@ -17,6 +17,6 @@ def use_cache_of_this_source() -> None:
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     package = Path(__file__).parent
-    source = b"".join(path.read_bytes() for path in sorted(package.glob("*.py")))
+    source = b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
     digest = hashlib.sha256(source).hexdigest()[:12]
     numba.config.CACHE_DIR = str(package / "__pycache__" / f"numba-{digest}")

@@ -3,10 +3,9 @@
 import polars as pl
 
 from kernels.approach_features import has_wall, ratio, setup_window, thirds
-from kernels.features import SIDES, VECTOR_DIMS, conform
+from kernels.features import MISSING_WALL_PTS, SIDES, VECTOR_DIMS, conform
 
 RECENT_BARS = 12
-MISSING_WALL_PTS = 10.0
 _EDGE_BARS = 3
 
 
@@ -27,12 +26,7 @@ def setup_vectors(approach: pl.DataFrame) -> pl.DataFrame:
     }
     at_trigger = pl.exclude("episode_id").last()
     vectors = window.agg(at_trigger, **labels, **_setup(), **_recent()).with_columns(**_trends())
-    dims = (
-        pl.col(dim.name)
-        .cast(pl.Float64)
-        .fill_null(MISSING_WALL_PTS if "strong_dist" in dim.name else 0.0)
-        for dim in VECTOR_DIMS
-    )
+    dims = (pl.col(dim.name).cast(pl.Float64).fill_null(dim.null_as) for dim in VECTOR_DIMS)
     return conform(vectors.with_columns(vector=pl.concat_arr(*dims)), "setup_vectors").collect()
 
 

@@ -24,7 +24,7 @@ import zstandard
 from databento_dbn import Metadata, Schema, SType
 
 from resources.atomic import whole_file
-from resources.dbn import MBP10_RTYPE
+from resources.dbn_records import MBP10_RTYPE
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import open_dirt, soil
 from resources.simulated_market import NS_PER_DAY, advance, open_market

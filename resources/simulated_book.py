@@ -7,7 +7,7 @@ of `simulated_market`; Numba does not see an edit of this file there, so delete 
 import numpy as np
 from numba import njit
 
-from resources.dbn import LEVELS, MBP10_DTYPE, UNDEF_PRICE
+from resources.dbn_records import LEVELS, MBP10_DTYPE, UNDEF_PRICE
 
 LEVEL_DTYPE = np.dtype(
     [("bid_px", "<i8"), ("ask_px", "<i8"), ("bid_sz", "<u4"), ("ask_sz", "<u4")]

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from resources.dbn import LEVELS, UNDEF_PRICE
+from resources.dbn_records import LEVELS, UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
     ASK,

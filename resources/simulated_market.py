@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from resources.dbn import LEVELS, UNDEF_PRICE
+from resources.dbn_records import LEVELS, UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
     ASK,

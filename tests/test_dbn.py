@@ -22,9 +22,10 @@ from databento_dbn import UNDEF_PRICE, UNDEF_TIMESTAMP, Action, BidAskPair, Sche
 from polars.testing import assert_frame_equal
 
 import kernels
-import resources.dbn
+import resources.dbn_records
 from kernels.instrument import Instrument
 from resources.dbn import SCHEMA, DbnError, scan_dbn
+from resources.dbn_records import BLOCK_RECORDS
 from tests.conftest import DAY
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
@@ -107,7 +108,7 @@ def book_record(
 
 def patched(record: bytes, field: str, value: int) -> bytes:
     """A record with the first byte of a field overwritten."""
-    _, at = resources.dbn.MBP10_DTYPE.fields[field]
+    _, at = resources.dbn_records.MBP10_DTYPE.fields[field]
     return record[:at] + bytes([value]) + record[at + 1 :]
 
 
@@ -211,7 +212,7 @@ def test_day_of_a_symbol_ends_at_utc_midnight_of_the_receive_time(tmp_path):
 @pytest.fixture(scope="module")
 def raw_day(day_file) -> bytes:
     """A simulated day's decompressed bytes: a header and records of more than one block."""
-    path = day_file(2 * resources.dbn._BLOCK_RECORDS, True)
+    path = day_file(2 * BLOCK_RECORDS, True)
     return zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
 
 
@@ -292,7 +293,7 @@ MAPPING = bytes(
 @pytest.mark.parametrize("order", ["BSBMB", "SMBBB", "BBBMS", "SSSSM", "BBBBS", "BBBBB"])
 def test_other_record_types_keep_their_headers(order, block_records, tmp_path, monkeypatch):
     """Wherever they lie, and wherever the blocks of the file are cut."""
-    monkeypatch.setattr(resources.dbn, "_BLOCK_RECORDS", block_records)
+    monkeypatch.setattr(resources.dbn_records, "BLOCK_RECORDS", block_records)
     parts = {"B": book_record(sequence=9, size=3), "S": SYSTEM, "M": MAPPING}
     path = write(tmp_path / "day.dbn", header(), *(parts[kind] for kind in order))
     book = scan_dbn(write(tmp_path / "book.dbn", header(), parts["B"])).collect()

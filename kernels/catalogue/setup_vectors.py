@@ -1,0 +1,207 @@
+"""Columns of `setup_vectors`, an episode a row, and the dimensions of its vector."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import polars as pl
+
+from kernels.catalogue import approach_features, level_episodes, session_levels
+from kernels.catalogue.column import Column, Dimension
+from kernels.catalogue.vocabulary import F64, I32, NEAR_BANDS, SIDES, THIRDS, WINDOWS
+
+MISSING_WALL_PTS = 10.0
+"""How far away a wall is said to be where there is none."""
+
+Dimensions = Iterator[Dimension]
+
+_APPROACH = {column.name: column for column in approach_features.COLUMNS}
+
+_AT_TRIGGER = (
+    "bar5s_approach_dist_to_level_pts_eob",
+    "bar5s_approach_side_of_level_eob",
+    "bar5s_approach_alignment_eob",
+    "bar5s_approach_level_polarity",
+    "is_standard_approach",
+    "bar5s_state_obi0_eob",
+    "bar5s_state_obi10_eob",
+    "bar5s_state_spread_pts_eob",
+    *(f"bar5s_state_cdi_{band}_eob" for band in NEAR_BANDS),
+    "bar5s_lvl_depth_imbal_eob",
+    *(f"bar5s_lvl_cdi_{band}_eob" for band in NEAR_BANDS[:2]),
+    "bar5s_depth_bid10_qty_eob",
+    "bar5s_depth_ask10_qty_eob",
+    "bar5s_lvl_depth_above_qty_eob",
+    "bar5s_lvl_depth_below_qty_eob",
+    *(
+        f"bar5s_wall_{side}_{what}_eob"
+        for what in ("maxz", "maxz_levelidx", "nearest_strong_dist_pts", "nearest_strong_levelidx")
+        for side in SIDES
+    ),
+    "bar5s_cumul_signed_trade_vol",
+    "bar5s_cumul_flow_imbal",
+    "bar5s_cumul_flow_net_bid",
+    "bar5s_cumul_flow_net_ask",
+    "bar5s_lvl_flow_toward_net_sum",
+    "bar5s_lvl_flow_away_net_sum",
+    "bar5s_lvl_flow_toward_away_imbal_sum",
+    "bar5s_trade_signed_vol_sum",
+    "bar5s_trade_aggbuy_vol_sum",
+    "bar5s_trade_aggsell_vol_sum",
+)
+
+
+def _derivative_names() -> Iterator[str]:
+    imbalances = ("obi0", "obi10", "cdi01", "cdi12")
+    depths = ("dbid10", "dask10", "dbelow01", "dabove01")
+    walls = ("wbidz", "waskz")
+    for names, order, windows in (
+        (("dist",), 1, WINDOWS),
+        (("dist",), 2, WINDOWS),
+        (imbalances, 1, (12, 36)),
+        (imbalances, 2, (12, 36)),
+        ((*depths, *walls), 1, (12, 36)),
+        (walls, 2, (12, 36)),
+    ):
+        yield from (f"bar5s_deriv_{name}_d{order}_w{w}" for name in names for w in windows)
+
+
+def _at_trigger(name: str) -> Dimension:
+    null_as = MISSING_WALL_PTS if name.endswith("_strong_dist_pts_eob") else 0.0
+    return Dimension(**asdict(_APPROACH[name]), source="trigger bar", null_as=null_as)
+
+
+def _setup(stem: str, unit: str, meaning: str, null_as: float = 0.0) -> Dimension:
+    return Dimension(f"setup_{stem}", F64, unit, "setup", meaning, "setup window", null_as)
+
+
+def _recent(stem: str, unit: str, meaning: str) -> Dimension:
+    return Dimension(f"recent_{stem}", F64, unit, "recent", meaning, "last 12 bars", 0.0)
+
+
+def _setup_imbalances() -> Dimensions:
+    for name, column in (
+        ("obi0", "bar5s_state_obi0_eob"),
+        ("obi10", "bar5s_state_obi10_eob"),
+        ("cdi01", "bar5s_state_cdi_p0_1_eob"),
+        ("lvl_depth_imbal", "bar5s_lvl_depth_imbal_eob"),
+    ):
+        yield _setup(f"{name}_mean", "ratio", f"mean of {column}")
+        yield _setup(f"{name}_std", "ratio", f"sample std of {column}")
+    yield _setup(
+        "lvl_depth_imbal_trend",
+        "ratio",
+        "bar5s_lvl_depth_imbal_eob at the trigger - at the first bar",
+    )
+
+
+def _setup_flows() -> Dimensions:
+    for way in ("toward", "away"):
+        yield _setup(f"flow_{way}_total", "contracts", f"sum of bar5s_lvl_flow_{way}_net_sum")
+    yield _setup(
+        "flow_toward_away_ratio",
+        "ratio",
+        "setup_flow_toward_total / setup_flow_away_total, 0 if that is 0",
+    )
+
+
+def _setup_volumes() -> Dimensions:
+    for third in THIRDS:
+        yield _setup(
+            f"trade_vol_{third}", "contracts", f"sum of bar5s_trade_vol_sum over the {third} third"
+        )
+    yield _setup("trade_vol_trend", "contracts", "setup_trade_vol_late - setup_trade_vol_early")
+    for third in THIRDS:
+        yield _setup(
+            f"signed_vol_{third}",
+            "contracts",
+            f"sum of bar5s_trade_signed_vol_sum over the {third} third",
+        )
+
+
+def _setup_walls() -> Dimensions:
+    for side in SIDES:
+        yield _setup(f"{side}_wall_mean_z", "z", f"mean of bar5s_wall_{side}_maxz_eob")
+    for side in SIDES:
+        yield _setup(
+            f"{side}_wall_closest_dist_min",
+            "points",
+            f"min of bar5s_wall_{side}_nearest_strong_dist_pts_eob, 10 in a bar without a wall",
+            MISSING_WALL_PTS,
+        )
+    for what, some, none in (("appeared", "last", "first"), ("disappeared", "first", "last")):
+        for side in SIDES:
+            yield _setup(
+                f"{side}_wall_{what}",
+                "flag",
+                f"bar5s_wall_{side}_maxz_eob > 2 in any of the {some} three bars, none of the {none}",
+            )
+
+
+def _recents() -> Dimensions:
+    def change(name: str, unit: str, column: str) -> Dimension:
+        meaning = f"bar5s_{column} at the trigger - 12 bars before (window's first bar if fewer)"
+        return _recent(f"{name}_delta", unit, meaning)
+
+    yield change("dist", "points", "approach_dist_to_level_pts_eob")
+    yield change("obi0", "ratio", "state_obi0_eob")
+    yield change("obi10", "ratio", "state_obi10_eob")
+    yield change("cdi01", "ratio", "state_cdi_p0_1_eob")
+    for name, column in (
+        ("trade_vol", "trade_vol_sum"),
+        ("signed_vol", "trade_signed_vol_sum"),
+        ("flow_toward", "lvl_flow_toward_net_sum"),
+        ("flow_away", "lvl_flow_away_net_sum"),
+        ("aggbuy_vol", "trade_aggbuy_vol_sum"),
+        ("aggsell_vol", "trade_aggsell_vol_sum"),
+    ):
+        yield _recent(name, "contracts", f"sum of bar5s_{column}")
+    for side in SIDES:
+        yield change(f"{side}_depth", "contracts", f"depth_{side}10_qty_eob")
+
+
+def _dimensions() -> Dimensions:
+    yield from map(_at_trigger, _AT_TRIGGER)
+    yield from map(_at_trigger, _derivative_names())
+    yield from (_at_trigger(name) for name in _APPROACH if name.startswith("bar5s_setup_"))
+    yield _setup("velocity_std", "points/bar", "sample std of bar5s_deriv_dist_d1_w3")
+    yield from _setup_imbalances()
+    yield _setup("spread_mean", "points", "mean of bar5s_state_spread_pts_eob")
+    yield from _setup_flows()
+    yield from _setup_volumes()
+    yield from _setup_walls()
+    yield from _recents()
+
+
+VECTOR_DIMS: tuple[Dimension, ...] = tuple(_dimensions())
+"""The 147 dimensions of a setup vector: trigger-bar columns, then setup and recent summaries."""
+
+_EPISODE = {column.name: column for column in (*session_levels.COLUMNS, *level_episodes.COLUMNS)}
+
+COLUMNS = (
+    *(
+        _EPISODE[name]
+        for name in (
+            "episode_id",
+            "date",
+            "symbol",
+            "level_type",
+            "level_price",
+            "trigger_bar_ts",
+            "approach_direction",
+            "is_standard_approach",
+            "outcome",
+            "outcome_score",
+            "is_truncated_lookback",
+            "is_truncated_forward",
+        )
+    ),
+    Column("lookback_bars", I32, "bars", "window", "bars of the window before the trigger"),
+    Column(
+        "vector",
+        pl.Array(F64, len(VECTOR_DIMS)),
+        "mixed",
+        "vector",
+        "the 147 dimensions in catalogue order; every value finite",
+    ),
+)
+"""Every column, in order."""

@@ -1,0 +1,254 @@
+"""Columns of MBP-10 records: `SCHEMA`, and the loop that takes records apart into it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import databento_dbn
+import numpy as np
+import polars as pl
+from numba import njit
+
+from resources.dbn_records import MBP10_DTYPE, REDELIVER, UNDEF_PRICE, DbnError
+
+UNDEF_TIMESTAMP = databento_dbn.UNDEF_TIMESTAMP
+PRICE_SCALE = float(databento_dbn.FIXED_PRICE_SCALE)
+
+ACTION = pl.Enum(["A", "C", "M", "R", "T", "F", "N"])
+SIDE = pl.Enum(["A", "B", "N"])
+INSTANT = pl.Datetime("ns", "UTC")
+
+_TIMES = ("ts_recv", "ts_event")
+_ENUMS = {"action": ACTION, "side": SIDE}
+_NUMPY_TO_POLARS = {
+    np.dtype("u1"): pl.UInt8,
+    np.dtype("<u2"): pl.UInt16,
+    np.dtype("<u4"): pl.UInt32,
+    np.dtype("<i4"): pl.Int32,
+    np.dtype("<i8"): pl.Float64,
+}
+
+
+def _polars_dtype(field: str) -> pl.DataType:
+    if field in _TIMES:
+        return INSTANT
+    return _ENUMS.get(field) or _NUMPY_TO_POLARS[MBP10_DTYPE[field]]
+
+
+SCHEMA = pl.Schema(
+    {name: _polars_dtype(name) for name in MBP10_DTYPE.names if name != "length"}
+    | {"symbol": pl.Categorical()}
+)
+"""Columns of `scan_dbn`: the record's fields in file order, then the symbol.
+
+Prices are Float64 in the instrument's price units, times Datetime[ns, UTC]; both are null where
+undefined. Rows of another record type than MBP-10 keep their header; the rest is 0 or null.
+"""
+
+_WORD = 8
+_TILE = 64
+"""Records taken apart at a time: they stay in the first-level cache until every field is copied."""
+_NS_PER_DAY = 86_400_000_000_000
+
+
+@dataclass(frozen=True)
+class Symbology:
+    """Which symbol an instrument id stood for on which UTC day, from a file's metadata.
+
+    `keys` (int64, sorted) packs instrument id and first day since 1970 of a mapping interval,
+    `ends` is the day after its last, `symbols` its symbol.
+    """
+
+    keys: np.ndarray
+    ends: np.ndarray
+    symbols: pl.Series
+
+    @classmethod
+    def of(cls, metadata: databento_dbn.Metadata) -> "Symbology":
+        """The mappings of a file's header."""
+        by_id = metadata.stype_in == databento_dbn.SType.INSTRUMENT_ID
+        intervals = sorted(
+            (
+                _key(int(key if by_id else each["symbol"]), start),
+                end,
+                each["symbol"] if by_id else key,
+            )
+            for key, mapped in metadata.mappings.items()
+            for each in mapped
+            if each["symbol"]
+            for start, end in [
+                np.array([each["start_date"], each["end_date"]], "M8[D]").astype(int)
+            ]
+        )
+        keys, ends, symbols = zip(*intervals, strict=True) if intervals else ((), (), ())
+        return cls(
+            np.array((-1, *keys), np.int64),
+            np.array((-1, *ends), np.int64),
+            pl.Series("symbol", (None, *symbols), dtype=pl.Categorical),
+        )
+
+    def symbol(self, instrument_id: np.ndarray, ts_recv: np.ndarray) -> pl.Series:
+        """Symbol of each record (Categorical; null where unmapped) by its id and UTC day."""
+        interval = _interval(self.keys, self.ends, instrument_id, ts_recv)
+        return self.symbols.gather(pl.Series(interval))
+
+
+def _key(instrument_id: int, day: int) -> int:
+    return (instrument_id << 32) + day
+
+
+@njit(cache=True, nogil=True)
+def _interval(keys, ends, instrument_id, ts_recv):
+    """Row of each record's mapping interval, 0 for none; a record is mostly like one just before."""
+    found = np.empty(instrument_id.size, np.uint32)
+    at, until, since = 0, np.uint64(0), np.uint64(0)
+    last_id = instrument_id[0] if instrument_id.size else 0
+    for i in range(instrument_id.size):
+        if instrument_id[i] != last_id or not since <= ts_recv[i] < until:
+            last_id = instrument_id[i]
+            day = np.int64(ts_recv[i] // np.uint64(_NS_PER_DAY))
+            since = np.uint64(day) * np.uint64(_NS_PER_DAY)
+            until = since + np.uint64(_NS_PER_DAY)
+            at = np.searchsorted(keys, (np.int64(last_id) << 32) + day, "right") - 1
+            if keys[at] >> 32 != last_id or day >= ends[at]:
+                at = 0
+        found[i] = at
+    return found
+
+
+def columns(
+    path: Path, symbology: Symbology, names: list[str], records: np.ndarray, rows: np.ndarray
+) -> pl.DataFrame:
+    """The named columns of some of a block's records.
+
+    Args:
+        path: the file they are of, for errors.
+        records: `MBP10_DTYPE`.
+        rows: int64 indices into `records`, rising.
+
+    Raises:
+        DbnError: if a record has an action or side that does not exist.
+    """
+    fields = [name for name in names if name != "symbol"]
+    if "symbol" in names:
+        fields += [name for name in ("instrument_id", "ts_recv") if name not in names]
+    raw = _take_apart(records, rows, tuple(fields))
+    return pl.DataFrame(
+        [
+            symbology.symbol(raw["instrument_id"], raw["ts_recv"].view(np.uint64))
+            if name == "symbol"
+            else _column(path, name, raw[name])
+            for name in names
+        ]
+    )
+
+
+def _take_apart(
+    records: np.ndarray, rows: np.ndarray, fields: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """One contiguous array a field: int64 of 8-byte fields, uint32 of shorter ones."""
+    long, short, words, places, shifts = _plan(fields)
+    longs = np.empty((len(long), rows.size), np.int64)
+    shorts = np.empty((len(short), rows.size), np.uint32)
+    as_words = np.require(records, requirements="A").view(np.int64)
+    as_words = as_words.reshape(-1, MBP10_DTYPE.itemsize // _WORD)
+    _spread(as_words, rows, words, places, shifts, longs, shorts)
+    return dict(zip(long, longs, strict=True)) | dict(zip(short, shorts, strict=True))
+
+
+@lru_cache
+def _plan(
+    fields: tuple[str, ...],
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """The 8-byte fields and the shorter ones, the words of a record they are in, and for each
+
+    field the index of its word among these and its first bit there.
+    """
+    long = [name for name in fields if MBP10_DTYPE[name].itemsize == _WORD]
+    short = [name for name in fields if MBP10_DTYPE[name].itemsize < _WORD]
+    offsets = np.array([MBP10_DTYPE.fields[name][1] for name in (*long, *short)], np.int64)
+    words, places = np.unique(offsets // _WORD, return_inverse=True)
+    return long, short, words, places, 8 * (offsets % _WORD)
+
+
+@njit(cache=True, nogil=True)
+def _spread(records, rows, words, places, shifts, longs, shorts) -> None:
+    """Fields of some records to an array each, a tile of records at a time.
+
+    records: (n, 46) int64. words: which of a record's words are needed. places, shifts: of each
+    field, `longs` before `shorts`, the index in `words` and the first bit. longs, shorts:
+    (k, rows) int64 and uint32; in what is narrower than 32 bits the bits above are garbage.
+    """
+    tile = np.empty((words.size, _TILE), np.int64)
+    for start in range(0, rows.size, _TILE):
+        size = min(_TILE, rows.size - start)
+        for i in range(size):
+            record = records[rows[start + i]]
+            for word in range(words.size):
+                tile[word, i] = record[words[word]]
+        for j in range(longs.shape[0]):
+            source, to = tile[places[j]], longs[j][start : start + size]
+            for i in range(size):
+                to[i] = source[i]
+        for j in range(shorts.shape[0]):
+            field = longs.shape[0] + j
+            source, shift = tile[places[field]], shifts[field]
+            to = shorts[j][start : start + size]
+            for i in range(size):
+                to[i] = source[i] >> shift
+
+
+def _column(path: Path, name: str, raw: np.ndarray) -> pl.Series:
+    """One column of `SCHEMA` from what `_take_apart` gives of a field."""
+    dtype = SCHEMA[name]
+    if dtype == pl.Float64:
+        return _prices(name, raw)
+    if dtype == INSTANT:
+        return _times(name, raw)
+    if isinstance(dtype, pl.Enum):
+        return _codes(path, name, raw.astype(np.uint8), dtype)
+    return pl.Series(name, raw.astype(MBP10_DTYPE[name], copy=False))
+
+
+def _times(name: str, raw: np.ndarray) -> pl.Series:
+    """Instants of nanoseconds since 1970, null where undefined."""
+    series = pl.Series(name, raw).cast(INSTANT)
+    undefined = raw.view(np.uint64) == UNDEF_TIMESTAMP
+    return series.set(pl.Series(undefined), None) if undefined.any() else series
+
+
+def _prices(name: str, raw: np.ndarray) -> pl.Series:
+    """Float64 prices of 1e-9 integers, null where undefined."""
+    prices = np.empty(raw.size)
+    undefined = _to_decimal(raw, prices)
+    series = pl.Series(name, prices)
+    return series.set(pl.Series(raw == UNDEF_PRICE), None) if undefined else series
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _to_decimal(raw, prices) -> int:
+    """Decimal prices of 1e-9 integers; the number of undefined ones.
+
+    Dividing gives the double nearest to the decimal price; multiplying by 1e-9 would not.
+    """
+    undefined = 0
+    for i in range(raw.size):
+        prices[i] = raw[i] / PRICE_SCALE
+        undefined += raw[i] == UNDEF_PRICE
+    return undefined
+
+
+def _codes(path: Path, name: str, letters: np.ndarray, dtype: pl.Enum) -> pl.Series:
+    """Enum of one-letter codes (uint8 ASCII, 0 for none); another letter is a corrupt record."""
+    lookup = np.full(256, 255, np.uint8)
+    lookup[[ord(letter) for letter in dtype.categories]] = np.arange(len(dtype.categories))
+    codes = lookup[letters]
+    series = pl.Series(name, codes)
+    unknown = codes == 255
+    if unknown.any():
+        if letters[unknown].any():
+            raise DbnError(
+                path, f"corrupt: unknown {name} {bytes(letters[unknown])[:8]}", REDELIVER
+            )
+        series = series.set(pl.Series(unknown), None)
+    return series.cat.to(dtype)
