@@ -1,9 +1,12 @@
-"""What the environment decides: where raw files and the lake lie, and which roots there are."""
+"""What the environment decides: where files come from and lie, and which roots there are."""
 
+import math
 import os
 from pathlib import Path
 
 from kernels.instrument import INSTRUMENTS, Instrument
+from resources.databento_feed import DatabentoFeed
+from resources.feed import Feed, FolderFeed, SimulatedFeed
 
 _DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -16,6 +19,38 @@ def raw_folder() -> Path:
 def lake_folder() -> Path:
     """`MBP10_LAKE`, else `data/lake` in the repository."""
     return Path(os.environ.get("MBP10_LAKE", _DATA / "lake"))
+
+
+def raw_feed() -> Feed:
+    """The feed that `MBP10_FEED` names, into `raw_folder`: folder (default), databento, simulated.
+
+    Raises:
+        ValueError: if it is none of them, or databento with a senseless `MBP10_COST_LIMIT`.
+    """
+    name = os.environ.get("MBP10_FEED", "folder")
+    if name == "folder":
+        return FolderFeed(raw_folder())
+    if name == "databento":
+        return DatabentoFeed(raw_folder(), cost_limit())
+    if name == "simulated":
+        return SimulatedFeed(raw_folder())
+    raise ValueError(f"MBP10_FEED is {name!r}; set it to folder, databento or simulated")
+
+
+def cost_limit() -> float:
+    """`MBP10_COST_LIMIT`, else 5: dollars that a download may cost for one root and day.
+
+    Raises:
+        ValueError: if it is not a number of dollars.
+    """
+    text = os.environ.get("MBP10_COST_LIMIT", "5")
+    try:
+        dollars = float(text)
+    except ValueError:
+        dollars = math.nan
+    if not 0 <= dollars < math.inf:
+        raise ValueError(f"MBP10_COST_LIMIT is {text!r}; set it to dollars a root and day, like 5")
+    return dollars
 
 
 def instruments() -> list[Instrument]:

@@ -1,15 +1,123 @@
-"""Where raw files come from: a folder of Databento deliveries, or the simulated market."""
+"""Where raw files come from: a folder of Databento deliveries, a download, the simulated market.
 
+A feed brings the files of a root and UTC day into `<folder>/<root>/`, whole, and says what is worth
+recording of them. The folder and the simulated market are here, the download in `databento_feed`.
+"""
+
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
+from resources.dbn import read_records, scan_dbn
 from resources.simulated import simulate_day
 
-__all__ = ["RawDataMissing", "raw_files", "simulate_day"]
+__all__ = [
+    "DownloadError",
+    "Feed",
+    "Fetched",
+    "FolderFeed",
+    "RawDataMissing",
+    "SimulatedFeed",
+    "count_records",
+    "day_file",
+    "fetched",
+    "raw_files",
+    "simulate_day",
+]
 
 
 class RawDataMissing(FileNotFoundError):
     """No raw file of a root and day; the message says where it was looked for and what to do."""
+
+
+class DownloadError(RuntimeError):
+    """A day that could not be downloaded; the message says why and what to do."""
+
+    def __init__(self, root: str, day: date, problem: str, remedy: str) -> None:
+        super().__init__(f"{root} {day}: {problem}; {remedy}.")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The raw files of a day, in name order, and what is worth recording of them.
+
+    `metadata` always says `feed`, its name, and `bytes`, the size of the files together.
+    """
+
+    files: list[Path]
+    metadata: dict[str, str | int | float | bool]
+
+
+class Feed(Protocol):
+    """Brings raw files into `<folder>/<root>/`."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of raw files."""
+
+    def fetch(self, root: str, day: date) -> Fetched:
+        """Make sure that the files of a root and UTC day are there; an error says why not."""
+
+
+@dataclass(frozen=True)
+class FolderFeed:
+    """Files that someone else puts into the folder."""
+
+    folder: Path
+
+    def fetch(self, root: str, day: date) -> Fetched:
+        """The day's files, once each one's header reads as MBP-10; records are not looked at.
+
+        Raises:
+            RawDataMissing: If there is none.
+            DbnError: If one cannot be read or is of another schema.
+        """
+        files = raw_files(self.folder, root, day)
+        for path in files:
+            scan_dbn(path)
+        return fetched("folder", files)
+
+
+@dataclass(frozen=True)
+class SimulatedFeed:
+    """Days of the simulated market, of so many events each."""
+
+    folder: Path
+    events: int = 1_900_000
+
+    def fetch(self, root: str, day: date) -> Fetched:
+        """The day's files, simulated if there is none.
+
+        Raises:
+            ValueError: If the market is closed all day.
+        """
+        try:
+            files = raw_files(self.folder, root, day)
+        except RawDataMissing:
+            path = day_file(self.folder, root, day)
+            files = [simulate_day(path, day, root=root, events=self.events)]
+        return fetched("simulated", files)
+
+
+def fetched(feed: str, files: list[Path], **metadata: str | int | float | bool) -> Fetched:
+    """The files and what every feed records of them, with whatever else there is to say."""
+    size = sum(path.stat().st_size for path in files)
+    return Fetched(files, {"feed": feed, "bytes": size} | metadata)
+
+
+def count_records(path: Path) -> int:
+    """How many records a DBN file holds, read to its end.
+
+    Raises:
+        DbnError: If it is not MBP-10, truncated or corrupt.
+    """
+    return sum(len(block) for block in read_records(path))
+
+
+def day_file(folder: Path, root: str, day: date) -> Path:
+    """Where a feed puts the file of a root and UTC day, named as Databento's deliveries are."""
+    return folder / root / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
 
 
 def raw_files(raw: Path, root: str, day: date) -> list[Path]:

@@ -1,0 +1,92 @@
+"""Raw files bought from Databento's Historical API, a day at a time."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from resources.atomic import whole_file
+from resources.dbn import DbnError
+from resources.feed import (
+    DownloadError,
+    Fetched,
+    RawDataMissing,
+    count_records,
+    day_file,
+    fetched,
+    raw_files,
+)
+
+KEY = "DATABENTO_API_KEY"
+
+
+@dataclass(frozen=True)
+class DatabentoFeed:
+    """Days of MBP-10 of a root's futures (parent symbol, `ES.FUT`), downloaded as they are needed.
+
+    A day whose files are there and whole is not asked for again, so many days broken off go on
+    where they stopped. Within a day nothing goes on: a stream cannot be asked for from an offset,
+    so one that broke off is fetched again from its start, and Databento bills what it had sent.
+    Its batch jobs do better there (ranges, checksums, repeats free for 30 days), but take minutes
+    to prepare; Databento advises them from 5 GB a request, more than a day of one root.
+
+    The API key comes from `DATABENTO_API_KEY` alone. `cost_limit` is in dollars for a root and day,
+    streams that broke off counted whole. `gateway` is the address of the API, `sleep` what waits
+    so many seconds between attempts.
+    """
+
+    folder: Path
+    cost_limit: float
+    gateway: str = "bo1"
+    sleep: Callable[[float], None] = time.sleep
+
+    def fetch(self, root: str, day: date) -> Fetched:
+        """The day's files, downloaded if they are not there or what is there is not whole.
+
+        Metadata say whether it was `downloaded`, and then also Databento's `condition` of the day
+        (`available`; `degraded`: records may be missing; `pending`: not final), `price_usd`, how
+        many `streams` it took, and `records`.
+
+        Raises:
+            DownloadError: If the day is not over, dearer than the limit, missing at Databento or
+                empty, if the key is missing or refused, or if no attempt brought the whole day.
+            DbnError: If a file of another name is there and not whole.
+        """
+        path = day_file(self.folder, root, day)
+        kept = _whole_files(self.folder, root, day, path)
+        if kept:
+            return fetched("databento", kept, downloaded=False)
+        if datetime.now(UTC).date() <= day:
+            raise DownloadError(root, day, "the day is not over", "download it after midnight UTC")
+        key = os.environ.get(KEY, "").strip()
+        if not key:
+            keys = "https://databento.com/portal/keys"
+            raise DownloadError(root, day, f"{KEY} is not set", f"export a key from {keys}")
+
+        from databento import Historical  # a second, as it imports pandas
+
+        from resources.databento_api import HistoricalDay
+
+        client = Historical(key, self.gateway)
+        wanted = HistoricalDay(client, root, day, self.cost_limit, self.sleep)
+        with whole_file(path) as part:
+            bought = wanted.download(part)
+        return fetched("databento", [path], downloaded=True, **bought)
+
+
+def _whole_files(folder: Path, root: str, day: date, own: Path) -> list[Path]:
+    """The day's files, each read to its end; none if none is there or the feed's own is broken."""
+    try:
+        files = raw_files(folder, root, day)
+    except RawDataMissing:
+        return []
+    for path in files:
+        try:
+            count_records(path)
+        except DbnError:
+            if path != own:
+                raise
+            return []
+    return files
