@@ -1,14 +1,15 @@
-"""Everything there is, wired: the assets of each root, the raw folder and the lake."""
+"""Everything there is, wired: the assets of each root, the feed, the raw folder and the lake."""
 
 import dagster as dg
 
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
-from pipeline_assets.settings import instruments, lake_folder, raw_folder
+from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder
 
 defs = dg.Definitions(
     assets=[asset for instrument in instruments() for asset in order_book_assets(instrument)],
     resources={
+        "feed": raw_feed(),
         "raw": RawFolder(folder=str(raw_folder())),
         "io_manager": PanelLake(base_dir=str(lake_folder())),
     },
