@@ -2,12 +2,18 @@
 
 import dagster as dg
 
+from pipeline_assets.jobs import trading_day
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
+from pipeline_assets.schedule import evening
+from pipeline_assets.sensor import deliveries
 from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder
 
 defs = dg.Definitions(
     assets=[asset for instrument in instruments() for asset in order_book_assets(instrument)],
+    jobs=[trading_day],
+    schedules=[evening],
+    sensors=[deliveries],
     resources={
         "feed": raw_feed(),
         "raw": RawFolder(folder=str(raw_folder())),

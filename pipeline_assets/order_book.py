@@ -53,7 +53,6 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         ins={table: dg.AssetIn(key_prefix=root, dagster_type=_LAZY) for table in stage.reads},
         deps=[] if stage.reads else [[root, RAW]],
         partitions_def=trading_days,
-        backfill_policy=dg.BackfillPolicy.multi_run(1),
         description=inspect.getdoc(stage.kernel),
         kinds={"parquet", *stage.kinds},
         owners=["team:research"],

@@ -31,7 +31,6 @@ def raw_dbn(instrument: Instrument) -> dg.AssetsDefinition:
         key_prefix=root,
         group_name=root,
         partitions_def=trading_days,
-        backfill_policy=dg.BackfillPolicy.multi_run(1),
         description="The day's Databento MBP-10 files as the feed delivered them, in the raw folder."
         " Its data version is their content: the same bytes delivered again leave the tables below"
         " as they are, other bytes make them stale.",
