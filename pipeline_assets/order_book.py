@@ -14,6 +14,7 @@ from pydantic import Field
 from kernels.instrument import Instrument
 from pipeline_assets.checks import CHECKS, findings, severity
 from pipeline_assets.partitions import trading_days
+from pipeline_assets.raw import RAW, raw_dbn
 from pipeline_assets.stages import STAGES, Day, Stage
 from resources.lake import LakeDay
 
@@ -39,7 +40,7 @@ class RawFolder(dg.ConfigurableResource):
 
 def order_book_assets(instrument: Instrument) -> list[dg.AssetsDefinition]:
     """The assets of a root, keyed `<root>/<table>`, e.g. `es/bar5s`."""
-    return [_asset(instrument, stage) for stage in STAGES]
+    return [raw_dbn(instrument), *(_asset(instrument, stage) for stage in STAGES)]
 
 
 def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
@@ -50,6 +51,7 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         key_prefix=root,
         group_name=root,
         ins={table: dg.AssetIn(key_prefix=root, dagster_type=_LAZY) for table in stage.reads},
+        deps=[] if stage.reads else [[root, RAW]],
         partitions_def=trading_days,
         description=inspect.getdoc(stage.kernel),
         kinds={"parquet", *stage.kinds},
