@@ -22,14 +22,22 @@ from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.checks import findings
 from pipeline_assets.panel import describe
 from pipeline_assets.partitions import trading_days
-from pipeline_assets.process_a_date import ProcessADate, date_of_key, key_of_date
+from pipeline_assets.process_a_date import (
+    ProcessADate,
+    date_of_key,
+    end_with_the_run,
+    key_of_date,
+)
+from pipeline_assets.raw import RAW, deliver
 from pipeline_assets.recording import evaluations, materialisation
+from pipeline_assets.run_queue import BULK
 from pipeline_assets.settings import instruments
 from pipeline_assets.stages import STAGES, Day, Stage
 from resources.lake import Facts, LakeDay, table_path, write_table
 
 ROOTS = [instrument.root for instrument in instruments()]
 TABLES = [stage.table for stage in STAGES]
+CHAIN = [RAW, *TABLES]
 
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -46,21 +54,21 @@ class Backfill(dg.Config):
     )
     roots: list[str] = Field(default=ROOTS, description="Roots, of those that MBP10_ROOTS names.")
     stages: list[str] = Field(
-        default=TABLES,
-        description="Tables to make. Those they are made of are read from the lake, unless they are"
-        " among them.",
+        default=CHAIN,
+        description="What to make of a date: its raw files, by the feed, and its tables. What these"
+        " are made of is read from the raw folder and the lake, unless it is among them.",
     )
     only_missing: bool = Field(
         default=True,
-        description="Leave out a date all of whose tables lie in the lake and are recorded as"
-        " materialised. Off: make every date anew.",
+        description="Leave out a date if all of this is recorded as materialised and the tables lie"
+        " in the lake. Off: make every date anew.",
     )
 
 
 @dg.op(out=dg.DynamicOut(dg.Nothing), required_resource_keys={"io_manager"})
 def plan(context: dg.OpExecutionContext, config: Backfill) -> Iterator[dg.DynamicOutput]:
     """The dates to take: the trading days asked for, less those that are there."""
-    days, lake = _trading_days(config), Path(context.resources.io_manager.base_dir)
+    days, lake = chosen_days(config), Path(context.resources.io_manager.base_dir)
     for root in config.roots:
         there = _there(context.instance, lake, root, days, config.stages)
         to_do = [day for day in days if not (config.only_missing and day in there)]
@@ -69,9 +77,13 @@ def plan(context: dg.OpExecutionContext, config: Backfill) -> Iterator[dg.Dynami
             yield dg.DynamicOutput(None, mapping_key=key_of_date(root, day))
 
 
-def _trading_days(config: Backfill) -> list[str]:
-    """The trading days asked for, in order."""
-    _refuse_others("stages", config.stages, TABLES)
+def chosen_days(config: Backfill) -> list[str]:
+    """The trading days asked for, in order.
+
+    Raises:
+        dg.Failure: if there is none, or the config makes no sense.
+    """
+    _refuse_others("stages", config.stages, CHAIN)
     _refuse_others("roots", config.roots, ROOTS)
     if {bool(config.start), bool(config.end), not config.dates} == {True, False}:
         raise dg.Failure("say which dates, either by `start` and `end` or by `dates`")
@@ -101,10 +113,11 @@ def _refuse_others(what: str, named: list[str], known: list[str]) -> None:
 
 
 def _there(
-    instance: dg.DagsterInstance, lake: Path, root: str, days: list[str], tables: list[str]
+    instance: dg.DagsterInstance, lake: Path, root: str, days: list[str], stages: list[str]
 ) -> set[str]:
-    """The days all of whose tables lie in the lake and are recorded as materialised."""
-    recorded = [instance.get_materialized_partitions(_asset_key(root, table)) for table in tables]
+    """The days of which every stage is recorded as materialised and every table is in the lake."""
+    recorded = [instance.get_materialized_partitions(_asset_key(root, stage)) for stage in stages]
+    tables = [stage for stage in stages if stage in TABLES]
     return {
         day
         for day in set(days).intersection(*recorded)
@@ -115,17 +128,27 @@ def _there(
 @dg.op(
     ins={"planned": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
-    required_resource_keys={"raw", "io_manager"},
+    required_resource_keys={"feed", "raw", "io_manager"},
 )
 def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
-    """A date's tables, each recorded as soon as it is written; a fatal check ends the date."""
+    """A date's raw files and tables, each recorded as soon as it is there."""
+    end_with_the_run()
     root, day = date_of_key(context.get_mapping_key())
     tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(day))
+    if RAW in config.stages:
+        yield _delivered(context, root, tables.day)
     of = context.resources.raw.day(INSTRUMENTS[root], tables.day)
     for stage in STAGES:
         if stage.table in config.stages:
             facts = _make(stage, of, tables)
-            yield from _record(context, stage.table, tables, facts)
+            yield from _recorded(context, stage.table, tables, facts)
+
+
+def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.AssetMaterialization:
+    """The materialisation of the day's raw files, once the feed has brought them."""
+    delivery = deliver(context.resources.feed, root, day)
+    asset = _asset(context, _asset_key(root, RAW))
+    return materialisation(context.instance, asset, day, delivery.metadata, delivery.data_version)
 
 
 def _make(stage: Stage, of: Day, tables: LakeDay) -> Facts:
@@ -137,20 +160,27 @@ def _make(stage: Stage, of: Day, tables: LakeDay) -> Facts:
     return made.facts
 
 
-def _record(
+def _recorded(
     context: dg.OpExecutionContext, table: str, tables: LakeDay, facts: Facts
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """The events of a table just written, its materialisation before its checks."""
-    instance, key = context.instance, _asset_key(tables.root, table)
-    asset = context.repository_def.asset_graph.get(key).to_asset_spec()
+    """The events of a table just written: its materialisation, then its checks.
+
+    Raises:
+        dg.Failure: if a fatal check found something, once all checks are recorded.
+    """
+    key, day = _asset_key(tables.root, table), tables.day
     path = dg.MetadataValue.path(str(tables.path(table)))
     metadata = {**facts, "path": path, **describe(tables, table)}
-    yield materialisation(instance, asset, tables.day, metadata)
+    yield materialisation(context.instance, _asset(context, key), day, metadata)
     found = list(findings(tables, table))
-    yield from evaluations(instance, key, tables.day, found)
+    yield from evaluations(context.instance, key, day, found)
     faults = [finding.message for check, finding in found if check.is_fatal and not finding.passed]
     if faults:
-        raise dg.Failure(f"{tables.root} {tables.day}, {table}: {'; '.join(faults)}")
+        raise dg.Failure(f"{tables.root} {day}, {table}: {'; '.join(faults)}")
+
+
+def _asset(context: dg.OpExecutionContext, key: dg.AssetKey) -> dg.AssetSpec:
+    return context.repository_def.asset_graph.get(key).to_asset_spec()
 
 
 def _asset_key(root: str, table: str) -> dg.AssetKey:
@@ -173,7 +203,7 @@ def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) 
     return dates_at_once(instance, config.roots, config.stages)
 
 
-@dg.job(config=_both_ops, executor_def=process_a_date)
+@dg.job(config=_both_ops, executor_def=process_a_date, tags=BULK)
 def backfill() -> None:
     """Make many dates in one run: a year, or what is missing of it."""
     plan().map(lambda planned: one_date(planned=planned))

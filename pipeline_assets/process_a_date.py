@@ -1,6 +1,8 @@
 """The bulk lane's executor: each date in a process of its own, as many at once as fit the machine."""
 
+import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +90,8 @@ class Summary:
         result, data = self._dates[key], event.event_specific_data
         match event.event_type:
             case dg.DagsterEventType.ASSET_MATERIALIZATION:
-                result.rows += data.materialization.metadata["dagster/row_count"].value
+                rows = data.materialization.metadata.get("dagster/row_count")
+                result.rows += rows.value if rows else 0
             case dg.DagsterEventType.ENGINE_EVENT if data.error:
                 result.crash = event.message
             case dg.DagsterEventType.STEP_SUCCESS:
@@ -124,6 +127,21 @@ class Summary:
             [dg.TableColumn(name, kind) for name, kind in (columns | {"result": "string"}).items()]
         )
         return dg.MetadataValue.table(records, schema)
+
+
+def end_with_the_run() -> None:
+    """Have this process, a date's, end as soon as the run's is gone.
+
+    It would do the date's work for nobody: its events have no reader left, and as soon as they fill
+    their pipe it would wait for one for ever.
+    """
+    run = multiprocessing.parent_process()
+
+    def watch() -> None:
+        run.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def key_of_date(root: str, day: str) -> str:

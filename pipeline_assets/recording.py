@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import date
 from hashlib import sha256
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -10,6 +11,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
     DEFAULT_DATA_VERSION,
     NULL_EVENT_POINTER,
@@ -33,18 +35,20 @@ def materialisation(
     instance: dg.DagsterInstance,
     asset: dg.AssetSpec,
     day: date,
-    metadata: Mapping[str, dg.MetadataValue],
+    metadata: Mapping[str, Any],
+    data_version: DataVersion | None = None,
 ) -> dg.AssetMaterialization:
     """A partition's materialisation, with the code and data versions that make it up to date.
 
-    The versions of what the asset is made of are those recorded last, so parents come first.
+    The versions of what the asset is made of are those recorded last, so parents come first. Its
+    own follows from theirs and the code's, unless its content's is given.
     """
     parents = {dep.asset_key: latest(instance, dep.asset_key, day) for dep in asset.deps}
     versions = {key: _input_version(record) for key, record in parents.items()}
-    tags = {
-        CODE_VERSION_TAG: asset.code_version,
-        DATA_VERSION_TAG: compute_logical_data_version(asset.code_version, versions).value,
-    }
+    version = data_version or compute_logical_data_version(asset.code_version, versions)
+    tags = {CODE_VERSION_TAG: asset.code_version, DATA_VERSION_TAG: version.value}
+    if data_version:
+        tags[DATA_VERSION_IS_USER_PROVIDED_TAG] = "true"
     for key, record in parents.items():
         tags[get_input_data_version_tag(key)] = versions[key].value
         tags[get_input_event_pointer_tag(key)] = (

@@ -33,5 +33,6 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
 
 def _is_asked_for(instance: dg.DagsterInstance, root: str, day: date) -> bool:
     """Whether a run for the day is queued, under way or done: the latest, if any, has not failed."""
-    latest = instance.get_runs(dg.RunsFilter(tags={"root": root, "date": str(day)}), limit=1)
+    of_day = dg.RunsFilter(job_name=trading_day.name, tags={"root": root, "date": str(day)})
+    latest = instance.get_runs(of_day, limit=1)
     return bool(latest) and latest[0].status is not dg.DagsterRunStatus.FAILURE

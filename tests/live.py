@@ -1,8 +1,8 @@
 """A real deployment for tests: code server, webserver and daemon on an instance of their own.
 
-    with deployed(tmp_path) as live:
-        simulate_day(day_file(live.raw, "ES", day), day, events=2_000)
-        live.finish(live.backfill([day]))
+with deployed(tmp_path) as live:
+    simulate_day(day_file(live.raw, "ES", day), day, events=2_000)
+    live.finish(live.backfill([day]))
 """
 
 import json
@@ -162,9 +162,7 @@ class Deployment:
                 { ... on Runs { results { runId status jobName tags { key value } } } } }""",
             tags=[{"key": key.replace("__", "/"), "value": tags[key]} for key in tags],
         )["results"]
-        return [
-            run | {"tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in found
-        ]
+        return [run | {"tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
 
     def materialised(self, asset: str) -> dict[str, list[str]]:
         """The runs that materialised an asset, `es/bar5s`, by partition, newest first."""
