@@ -2,7 +2,7 @@
 
 with deployed(tmp_path) as live:
     simulate_day(day_file(live.raw, "ES", day), day, events=2_000)
-    live.finish(live.backfill([day]))
+    live.end_of_backfill(live.backfill([day]))
 """
 
 import json
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCATION = "pipeline_assets.definitions"
+REPOSITORY_SELECTOR = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 PROCESSES = ("code", "webserver", "daemon")
 PATIENCE = 180
 """Seconds until what is awaited counts as never happening; a first run compiles the kernels."""
@@ -137,7 +138,36 @@ class Deployment:
         assert started["__typename"] == "LaunchBackfillSuccess", started
         return started["backfillId"]
 
-    def finish(self, backfill: str) -> str:
+    def launch(
+        self, job: str, tags: Mapping[str, str], assets: Sequence[Mapping] | None = None
+    ) -> str:
+        """Queue a run of a job with these tags, `dagster/partition` its day; its id."""
+        started = self.query(
+            """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params)
+                { __typename ... on LaunchRunSuccess { run { runId } }
+                  ... on PythonError { message } } }""",
+            params={
+                "selector": REPOSITORY_SELECTOR | {"jobName": job, "assetSelection": assets},
+                "executionMetadata": {
+                    "tags": [{"key": key, "value": value} for key, value in tags.items()]
+                },
+            },
+        )
+        assert started["__typename"] == "LaunchRunSuccess", started
+        return started["run"]["runId"]
+
+    def end_of_run(self, run: str) -> str:
+        """Await the end of a run; its status, SUCCESS if all is well."""
+
+        def status() -> str | None:
+            found = self.query(
+                "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run
+            )["status"]
+            return found if found in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+        return self.eventually(f"run {run} ends", status)
+
+    def end_of_backfill(self, backfill: str) -> str:
         """Await the end of a backfill; its status, COMPLETED_SUCCESS if all is well."""
 
         def status() -> str | None:
@@ -155,14 +185,50 @@ class Deployment:
         nodes = self.query("{ assetNodes { assetKey { path } } }")
         return [node["assetKey"]["path"] for node in nodes]
 
-    def runs(self, **tags: str) -> list[dict[str, Any]]:
+    def turn_on(self, kind: str, name: str) -> None:
+        """Switch a `schedule` or `sensor` on, as in the UI."""
+        self.query(
+            f"""mutation ($selector: {kind.title()}Selector!)
+                {{ start{kind.title()}({kind}Selector: $selector) {{ __typename }} }}""",
+            selector=REPOSITORY_SELECTOR | {f"{kind}Name": name},
+        )
+
+    def state(self, kind: str, name: str) -> dict[str, Any]:
+        """The state of a `schedule` or `sensor`: `status`, and a sensor's `lastCursor`."""
+        state = self.query(
+            f"""query ($selector: {kind.title()}Selector!) {{ {kind}OrError({kind}Selector: $selector)
+                {{ ... on {kind.title()} {{ {kind}State {{ status
+                   typeSpecificData {{ ... on SensorData {{ lastCursor }} }} }} }} }} }}""",
+            selector=REPOSITORY_SELECTOR | {f"{kind}Name": name},
+        )[f"{kind}State"]
+        return {"status": state["status"], **(state["typeSpecificData"] or {})}
+
+    def dry_run(self, kind: str, name: str, at: float | str | None) -> dict[str, Any]:
+        """What a `schedule` asks for at a time, in seconds, or a `sensor` at a cursor.
+
+        It says `runRequests`, each with `runKey`, `tags` and `assetSelection`, and `skipReason`.
+        """
+        place, place_type = ("timestamp", "Float") if kind == "schedule" else ("cursor", "String")
+        asked = self.query(
+            f"""mutation ($selector: {kind.title()}Selector!, $at: {place_type})
+                {{ {kind}DryRun(selectorData: $selector, {place}: $at) {{ ... on DryRunInstigationTick
+                   {{ evaluationResult {{ skipReason error {{ message }} runRequests
+                      {{ runKey tags {{ key value }} assetSelection {{ path }} }} }} }} }} }}""",
+            selector=REPOSITORY_SELECTOR | {f"{kind}Name": name},
+            at=at,
+        )["evaluationResult"]
+        assert asked["error"] is None, asked["error"]
+        requests = [_with_tags(request) for request in asked["runRequests"] or []]
+        return {"skipReason": asked["skipReason"], "runRequests": requests}
+
+    def runs(self, tags: Mapping[str, str]) -> list[dict[str, Any]]:
         """The runs with these tags, newest first: `runId`, `status`, `jobName` and `tags`."""
         found = self.query(
             """query ($tags: [ExecutionTag!]) { runsOrError(filter: {tags: $tags})
                 { ... on Runs { results { runId status jobName tags { key value } } } } }""",
-            tags=[{"key": key.replace("__", "/"), "value": tags[key]} for key in tags],
+            tags=[{"key": key, "value": value} for key, value in tags.items()],
         )["results"]
-        return [run | {"tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
+        return [_with_tags(run) for run in found]
 
     def materialised(self, asset: str) -> dict[str, list[str]]:
         """The runs that materialised an asset, `es/bar5s`, by partition, newest first."""
@@ -196,6 +262,10 @@ def deployed(folder: Path, roots: str = "ES") -> Iterator[Deployment]:
         yield live
     finally:
         live.kill_all()
+
+
+def _with_tags(found: dict[str, Any]) -> dict[str, Any]:
+    return found | {"tags": {tag["key"]: tag["value"] for tag in found["tags"]}}
 
 
 def _free_port() -> int:
