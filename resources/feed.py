@@ -9,7 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from resources.dbn import read_records, scan_dbn
+from resources.dbn import scan_dbn
+from resources.dbn_records import read_records
 from resources.simulated import simulate_day
 
 __all__ = [
