@@ -7,6 +7,9 @@ from pipeline_assets.checks.episodes import MIN_EPISODES
 from pipeline_assets.checks.finding import Finding, found, make_again
 from resources.lake import LakeDay
 
+_MAY_BE_CONSTANT = np.array([dimension.unit in ("flag", "sign") for dimension in VECTOR_DIMS])
+"""What has two values may well have one of them all day: only highs touched, no wall gone."""
+
 
 def one_vector_an_episode(tables: LakeDay) -> Finding:
     """There is one vector for each episode, in the episodes' order."""
@@ -40,10 +43,10 @@ def vectors_are_finite(tables: LakeDay) -> Finding:
 
 
 def no_dimension_is_constant(tables: LakeDay) -> Finding:
-    """On a day of many episodes every dimension varies."""
+    """On a day of many episodes every dimension varies, flags and signs aside."""
     vectors = _matrix(tables)
     is_judged = len(vectors) >= MIN_EPISODES
-    is_constant = (vectors == vectors[:1]).all(axis=0) & is_judged
+    is_constant = is_judged & (vectors == vectors[:1]).all(axis=0) & ~_MAY_BE_CONSTANT
     return found(
         f"the same in all {len(vectors)} episodes: {_names(is_constant)}"
         if is_constant.any()
