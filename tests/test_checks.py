@@ -15,7 +15,6 @@ from pipeline_assets.checks import CHECKS, Finding, findings
 from pipeline_assets.checks.episodes import MIN_EPISODES
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
-from pipeline_assets.stages import STAGES, Day
 from resources.lake import LakeDay, table_path, write_table
 from resources.simulated import simulate_day
 from tests.conftest import DAY
@@ -25,30 +24,10 @@ FACTS = {"contract": "ESM5", "files": "ES-20250605.dbn.zst", "dropped/crossed_or
 BY_NAME = {check.name: check for check in CHECKS}
 
 
-@pytest.fixture(scope="module")
-def raw(day_file: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of raw files with a small simulated day."""
-    folder = tmp_path_factory.mktemp("raw") / "ES"
-    folder.mkdir()
-    path = day_file(50_000, False)
-    (folder / path.name).symlink_to(path)
-    return folder.parent
-
-
-@pytest.fixture(scope="module")
-def lake(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake of that day, all tables made as the lanes make them."""
-    tables = LakeDay(tmp_path_factory.mktemp("lake"), "es", DAY)
-    for stage in STAGES:
-        made = stage.make(Day(ES, DAY, raw), **{name: tables.scan(name) for name in stage.reads})
-        write_table(made.table.lazy(), tables.path(stage.table), made.facts)
-    return tables.lake
-
-
 @pytest.fixture
-def tables(lake: Path) -> LakeDay:
+def tables(small_lake: Path) -> LakeDay:
     """The good day, for a test to spoil."""
-    return LakeDay(lake, "es", DAY)
+    return LakeDay(small_lake, "es", DAY)
 
 
 def look(name: str, tables: LakeDay) -> Finding:
@@ -446,10 +425,10 @@ def test_an_error_blocks_what_is_downstream(tmp_path: Path) -> None:
     assert not table_path(tmp_path / "lake", "es", "bar5s", DAY).exists()
 
 
-def test_a_warning_blocks_nothing(raw: Path, tmp_path: Path) -> None:
+def test_a_warning_blocks_nothing(small_raw: Path, tmp_path: Path) -> None:
     """A contract earlier than that of the day before is an oddity."""
     ticks_with(tmp_path, DAY - timedelta(days=1), contract="ESU5")
-    succeeded, made, failed = materialised(raw, tmp_path)
+    succeeded, made, failed = materialised(small_raw, tmp_path)
     assert succeeded
     assert made == list(TABLES)
     assert failed == {"front_contract_holds": "WARN"}
