@@ -2,13 +2,16 @@
 
 import dagster as dg
 
-from pipeline_assets.freshness import freshness_checks, freshness_sensor
+from pipeline_assets.freshness import freshness_checks, freshness_sensor, lake_assets
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.settings import instruments, lake_folder, raw_folder
 
 defs = dg.Definitions(
-    assets=[asset for instrument in instruments() for asset in order_book_assets(instrument)],
+    assets=[
+        *(asset for instrument in instruments() for asset in order_book_assets(instrument)),
+        *lake_assets(instruments()),
+    ],
     asset_checks=freshness_checks(instruments()),
     sensors=[freshness_sensor(instruments())],
     resources={

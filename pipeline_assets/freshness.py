@@ -2,8 +2,9 @@
 
 Dagster's own freshness policies and checks do not fit these partitions: a cron policy knows neither
 holidays nor which day was materialised, and the partition check takes the UTC day of the deadline,
-which in winter is the next trading day's. So a check on `setup_vectors` knows the calendar, and a
-sensor evaluates it without a run.
+which in winter is the next trading day's. So a check knows the calendar, and a sensor evaluates it
+without a run. It is a check of the lake as a whole, an asset no run makes: the runs that make a day
+have nothing to say of it.
 """
 
 import json
@@ -58,6 +59,22 @@ def trading_day_is_there(lake: Path, root: str, now: datetime) -> Finding:
     )
 
 
+def lake_assets(instruments: Sequence[Instrument]) -> list[dg.AssetSpec]:
+    """The lake of each root, `es/lake`, which has the check."""
+    return [
+        dg.AssetSpec(
+            _asset_key(instrument.root),
+            deps=[dg.AssetKey([instrument.root.lower(), _LAST_TABLE])],
+            description=f"All days of {instrument.root} there are. Its check says whether the latest"
+            f" trading day is among them, every day from {DEADLINE:%H:%M} New York.",
+            group_name=instrument.root.lower(),
+            kinds={"parquet"},
+            owners=["team:research"],
+        )
+        for instrument in instruments
+    ]
+
+
 def freshness_checks(instruments: Sequence[Instrument]) -> list[dg.AssetChecksDefinition]:
     """The check of each root, to be evaluated at any time in the UI."""
     return [_check(instrument.root) for instrument in instruments]
@@ -99,6 +116,7 @@ def freshness_sensor(instruments: Sequence[Instrument]) -> dg.SensorDefinition:
         if not news:
             return dg.SkipReason("nothing has changed")
         return dg.SensorResult(
+            skip_reason=f"reported: {'; '.join(found[root].message for root in news)}",
             asset_events=[_evaluation(root, found[root]) for root in news],
             cursor=json.dumps({root: finding.message for root, finding in found.items()}),
         )
@@ -118,4 +136,4 @@ def _evaluation(root: str, finding: Finding) -> dg.AssetCheckEvaluation:
 
 
 def _asset_key(root: str) -> dg.AssetKey:
-    return dg.AssetKey([root.lower(), _LAST_TABLE])
+    return dg.AssetKey([root.lower(), "lake"])

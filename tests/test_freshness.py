@@ -10,15 +10,18 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from kernels.instrument import INSTRUMENTS
+from pipeline_assets.definitions import defs
 from pipeline_assets.freshness import (
     KEPT_CURRENT_DAYS,
     due_days,
     freshness_checks,
     freshness_sensor,
+    lake_assets,
     trading_day_is_there,
 )
 from pipeline_assets.order_book import order_book_assets
 from pipeline_assets.panel import PanelLake
+from pipeline_assets.stages import STAGES
 from resources.lake import table_path
 
 ES = INSTRUMENTS["ES"]
@@ -126,11 +129,11 @@ def test_the_sensor_reports_what_changes(tmp_path: Path, instance: dg.DagsterIns
     missing = evaluate(None)
     (event,) = missing.asset_events
     assert not event.passed
-    assert event.asset_key.path == ["es", "setup_vectors"]
+    assert event.asset_key.path == ["es", "lake"]
     assert f"{due} is not there" in event.description
     again = evaluate(missing.cursor)
     assert not again.asset_events
-    assert again.skip_message
+    assert "nothing has changed" in again.skip_message
     put(tmp_path, due)
     (event,) = evaluate(missing.cursor).asset_events
     assert event.passed
@@ -142,7 +145,7 @@ def test_the_check_runs_from_the_ui(tmp_path: Path, instance: dg.DagsterInstance
     checks = freshness_checks([ES])
     job = dg.define_asset_job("fresh", selection=dg.AssetSelection.checks(*checks))
     defs = dg.Definitions(
-        assets=order_book_assets(ES),
+        assets=[*order_book_assets(ES), *lake_assets([ES])],
         asset_checks=checks,
         jobs=[job],
         resources={"io_manager": PanelLake(base_dir=str(tmp_path)), "raw": object()},
@@ -152,3 +155,10 @@ def test_the_check_runs_from_the_ui(tmp_path: Path, instance: dg.DagsterInstance
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.ERROR
     assert f"{due} is not there" in evaluation.description
+
+
+def test_runs_of_a_day_do_not_look_for_another() -> None:
+    graph = defs.resolve_asset_graph()
+    everything = dg.AssetSelection.all()
+    checked = {key.asset_key.path[1] for key in everything.resolve_checks(graph)}
+    assert checked == {stage.table for stage in STAGES}
