@@ -14,11 +14,10 @@ import polars as pl
 
 from kernels.clean_ticks import DROP_REASONS
 from kernels.features import LEVELS, TABLES, Column
+from pipeline_assets.features_page import PAGE, in_markdown
 from pipeline_assets.figures import Figure, figures
 from pipeline_assets.lineage import Source, sources
 from resources.lake import Lake, LakeDay, Made
-
-_FEATURES_PAGE = Path(__file__).resolve().parents[1] / "docs" / "features.md"
 
 
 class PanelLake(Lake):
@@ -45,13 +44,13 @@ def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.Metada
     ticks = {"clean_ticks": rows, "bar5s": followed.get("ticks")}.get(table)
     return {
         "path": dg.MetadataValue.path(tables.path(table)),
+        "picture": _picture(tables, table),
         "dagster/row_count": dg.MetadataValue.int(rows),
         "dagster/size_bytes": dg.MetadataValue.int(tables.path(table).stat().st_size),
         "seconds": dg.MetadataValue.float(seconds),
         "peak_memory_bytes": dg.MetadataValue.int(_peak_memory()),
         **({} if ticks is None else {"ticks_per_second": dg.MetadataValue.float(ticks / seconds)}),
         **{name: _typed(figure) for name, figure in followed.items()},
-        "picture": _picture(tables, table),
     }
 
 
@@ -116,30 +115,29 @@ def _schema(table: str) -> dg.TableSchema:
     return dg.TableSchema(
         [
             dg.TableColumn(
-                column.name, str(column.dtype), _meaning(column) + _from(column, found[column.name])
+                column.name,
+                str(column.dtype.base_type()),
+                f"{in_markdown(column.meaning)} [{column.unit}]"
+                + _from(column, found[column.name]),
             )
             for column in TABLES[table]
         ]
     )
 
 
-def _meaning(column: Column) -> str:
-    return f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
-
-
 def _from(column: Column, found: tuple[Source, ...]) -> str:
     """A column's sources in words, ten levels of one kind as `bid_px_*`."""
     if [name for _, name in found] == [column.name]:
-        return f"; as in {found[0][0]}"
+        return f"; as in `{found[0][0]}`"
     tables = (
-        f"{table} {', '.join(_levels_as_one([name for _, name in group]))}"
+        f"{', '.join(_levels_as_one([f'`{name}`' for _, name in group]))} of `{table}`"
         for table, group in groupby(found, key=lambda source: source[0])
     )
     return f"; from {'; '.join(tables)}" if found else ""
 
 
 def _levels_as_one(names: list[str]) -> list[str]:
-    stems = [re.sub(r"_l?\d\d(?=_|$)", "_*", name) for name in names]
+    stems = [re.sub(r"_l?\d\d(?=_|`)", "_*", name) for name in names]
     whole = {stem for stem in stems if stems.count(stem) == LEVELS}
     return list(
         dict.fromkeys(
@@ -153,6 +151,6 @@ def _features_page(table: str) -> dg.CodeReferencesMetadataValue:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         page = dg.LocalFileCodeReference(
-            file_path=str(_FEATURES_PAGE), label=f"docs/features.md#{table}"
+            file_path=str(PAGE.resolve()), label=f"docs/features.md#{table}"
         )
         return dg.CodeReferencesMetadataValue(code_references=[page])

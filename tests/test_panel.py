@@ -10,6 +10,7 @@ import pytest
 
 from kernels.features import TABLES, schema
 from kernels.instrument import INSTRUMENTS
+from pipeline_assets.features_page import in_markdown
 from pipeline_assets.lineage import sources
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake, describe
@@ -162,8 +163,8 @@ def test_the_schema_is_the_catalogue(table: str) -> None:
     columns = metadata["dagster/column_schema"].columns
     assert [column.name for column in columns] == schema(table).names()
     for column, known in zip(columns, TABLES[table], strict=True):
-        assert column.type == str(known.dtype)
-        assert column.description.startswith(f"{known.meaning} [{known.unit}]")
+        assert column.type == str(known.dtype.base_type())
+        assert column.description.startswith(f"{in_markdown(known.meaning)} [{known.unit}]")
 
 
 def test_the_schema_says_what_a_column_is_made_of() -> None:
@@ -172,10 +173,22 @@ def test_the_schema_says_what_a_column_is_made_of() -> None:
         return next(column.description for column in columns if column.name == name)
 
     bid = description("bar5s", "bar5s_depth_bid10_qty_eob")
-    assert bid.endswith("; from clean_ticks ts_event, bid_px_*, ask_px_00, bid_sz_*, ask_sz_00")
-    assert description("level_episodes", "symbol").endswith("; as in bar5s")
+    assert bid.endswith(
+        "; from `ts_event`, `bid_px_*`, `ask_px_00`, `bid_sz_*`, `ask_sz_00` of `clean_ticks`"
+    )
+    assert description("level_episodes", "symbol").endswith("; as in `bar5s`")
     distance = description("level_episodes", "dist_to_level_pts")
-    assert distance.endswith("; from bar5s bar5s_microprice_eob; session_levels level_price")
+    assert distance.endswith(
+        "; from `bar5s_microprice_eob` of `bar5s`; `level_price` of `session_levels`"
+    )
+
+
+def test_a_formula_keeps_its_asterisks() -> None:
+    """The UI reads descriptions as Markdown, which makes a*b + c*d slanted letters."""
+    asset = ASSETS["bar5s"]
+    columns = asset.metadata_by_key[asset.key]["dagster/column_schema"].columns
+    price = next(c.description for c in columns if c.name == "bar5s_microprice_eob")
+    assert price.startswith(r"p = (ask0\*b0 + bid0\*a0) / (b0 + a0)")
 
 
 @pytest.mark.parametrize("table", TABLES)
