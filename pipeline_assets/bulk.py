@@ -8,6 +8,7 @@ dates that failed or were not begun.
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -33,7 +34,7 @@ from pipeline_assets.recording import evaluations, materialisation
 from pipeline_assets.run_queue import BULK
 from pipeline_assets.settings import instruments
 from pipeline_assets.stages import STAGES, Day, Stage
-from resources.lake import Facts, LakeDay, table_path, write_table
+from resources.lake import LakeDay, table_path, write_table
 
 ROOTS = [instrument.root for instrument in instruments()]
 TABLES = [stage.table for stage in STAGES]
@@ -140,8 +141,8 @@ def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     of = context.resources.raw.day(INSTRUMENTS[root], tables.day)
     for stage in STAGES:
         if stage.table in config.stages:
-            facts = _make(stage, of, tables)
-            yield from _recorded(context, stage.table, tables, facts)
+            seconds = _make(stage, of, tables)
+            yield from _recorded(context, stage.table, tables, seconds)
 
 
 def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.AssetMaterialization:
@@ -151,17 +152,17 @@ def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.Asset
     return materialisation(context.instance, asset, day, delivery.metadata, delivery.data_version)
 
 
-def _make(stage: Stage, of: Day, tables: LakeDay) -> Facts:
-    """Make a stage's table, write it and keep it for the stages to come."""
-    made = stage.compute(of, **{table: tables.scan(table) for table in stage.reads})
+def _make(stage: Stage, of: Day, tables: LakeDay) -> float:
+    """Make a stage's table, write it and keep it for the stages to come; the seconds it took."""
+    made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
     write_table(made.table.lazy(), tables.path(stage.table), made.facts)
     if isinstance(made.table, pl.DataFrame):
         tables.hold(stage.table, made.table)
-    return made.facts
+    return time.perf_counter() - made.began
 
 
 def _recorded(
-    context: dg.OpExecutionContext, table: str, tables: LakeDay, facts: Facts
+    context: dg.OpExecutionContext, table: str, tables: LakeDay, seconds: float
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """The events of a table just written: its materialisation, then its checks.
 
@@ -169,8 +170,7 @@ def _recorded(
         dg.Failure: if a fatal check found something, once all checks are recorded.
     """
     key, day = _asset_key(tables.root, table), tables.day
-    path = dg.MetadataValue.path(str(tables.path(table)))
-    metadata = {**facts, "path": path, **describe(tables, table)}
+    metadata = describe(tables, table, seconds)
     yield materialisation(context.instance, _asset(context, key), day, metadata)
     found = list(findings(tables, table))
     yield from evaluations(context.instance, key, day, found)

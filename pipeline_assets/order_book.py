@@ -13,6 +13,7 @@ from pydantic import Field
 
 from kernels.instrument import Instrument
 from pipeline_assets.checks import CHECKS, findings, severity
+from pipeline_assets.panel import definition_metadata
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, raw_dbn
 from pipeline_assets.stages import STAGES, Day, Stage
@@ -53,7 +54,8 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         ins={table: dg.AssetIn(key_prefix=root, dagster_type=_LAZY) for table in stage.reads},
         deps=[] if stage.reads else [[root, RAW]],
         partitions_def=trading_days,
-        description=inspect.getdoc(stage.kernel),
+        description=f"{stage.about}\n\nEvery column: docs/features.md#{stage.table}",
+        metadata=definition_metadata(root, stage.table),
         kinds={"parquet", *stage.kinds},
         owners=["team:research"],
         code_version=stage.version,
@@ -62,8 +64,8 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, **inputs: pl.LazyFrame) -> Iterator:
         day = date.fromisoformat(context.partition_key)
-        made = stage.compute(context.resources.raw.day(instrument, day), **inputs)
-        yield dg.Output(made.table, metadata=dict(made.facts))
+        made = stage.make(context.resources.raw.day(instrument, day), **inputs)
+        yield dg.Output(made)
         tables = LakeDay(Path(context.resources.io_manager.base_dir), root, day)
         if isinstance(made.table, pl.DataFrame):
             tables.hold(stage.table, made.table)

@@ -156,10 +156,7 @@ def date_of_key(key: str) -> tuple[str, str]:
 
 
 def _reason(failure: Any) -> str:
-    """Why a step failed, in the words of what was raised first."""
+    """Why a step failed, in the words of what its code raised, Dagster's wrapping taken off."""
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description
-    error = failure.error
-    while error.cause:
-        error = error.cause
-    return error.message.strip()
+    return (failure.error.cause or failure.error).message.strip()
