@@ -1,14 +1,27 @@
-"""Everything there is, wired: the assets of each root, the raw folder and the lake."""
+"""Everything there is, wired: the assets of each root, the feed, the raw folder and the lake."""
 
 import dagster as dg
 
+from pipeline_assets.bulk import backfill
+from pipeline_assets.freshness import freshness_checks, freshness_sensor, lake_assets
+from pipeline_assets.jobs import trading_day
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
-from pipeline_assets.settings import instruments, lake_folder, raw_folder
+from pipeline_assets.schedule import evening
+from pipeline_assets.sensor import deliveries
+from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder
 
 defs = dg.Definitions(
-    assets=[asset for instrument in instruments() for asset in order_book_assets(instrument)],
+    assets=[
+        *(asset for instrument in instruments() for asset in order_book_assets(instrument)),
+        *lake_assets(instruments()),
+    ],
+    asset_checks=freshness_checks(instruments()),
+    jobs=[trading_day, backfill],
+    schedules=[evening],
+    sensors=[deliveries, freshness_sensor(instruments())],
     resources={
+        "feed": raw_feed(),
         "raw": RawFolder(folder=str(raw_folder())),
         "io_manager": PanelLake(base_dir=str(lake_folder())),
     },

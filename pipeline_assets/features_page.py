@@ -221,11 +221,11 @@ def _told(column: Column) -> tuple[str, str, str]:
 
 def _markdown(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """A Markdown table; cells are escaped."""
-    lines = [heads, ("---",) * len(heads), *(tuple(map(_cell, row)) for row in rows)]
+    lines = [heads, ("---",) * len(heads), *(tuple(map(in_markdown, row)) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def in_markdown(text: str) -> str:
     """The text with names set as code, and what Markdown would take for its own escaped."""
     if text.startswith("`"):
         return text

@@ -13,7 +13,9 @@ from pydantic import Field
 
 from kernels.instrument import Instrument
 from pipeline_assets.checks import CHECKS, findings, severity
+from pipeline_assets.panel import definition_metadata
 from pipeline_assets.partitions import trading_days
+from pipeline_assets.raw import RAW, raw_dbn
 from pipeline_assets.stages import STAGES, Day, Stage
 from resources.lake import LakeDay
 
@@ -39,7 +41,7 @@ class RawFolder(dg.ConfigurableResource):
 
 def order_book_assets(instrument: Instrument) -> list[dg.AssetsDefinition]:
     """The assets of a root, keyed `<root>/<table>`, e.g. `es/bar5s`."""
-    return [_asset(instrument, stage) for stage in STAGES]
+    return [raw_dbn(instrument), *(_asset(instrument, stage) for stage in STAGES)]
 
 
 def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
@@ -50,8 +52,10 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         key_prefix=root,
         group_name=root,
         ins={table: dg.AssetIn(key_prefix=root, dagster_type=_LAZY) for table in stage.reads},
+        deps=[] if stage.reads else [[root, RAW]],
         partitions_def=trading_days,
-        description=inspect.getdoc(stage.kernel),
+        description=f"{stage.about}\n\nEvery column: docs/features.md#{stage.table}",
+        metadata=definition_metadata(root, stage.table),
         kinds={"parquet", *stage.kinds},
         owners=["team:research"],
         code_version=stage.version,
@@ -60,8 +64,8 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, **inputs: pl.LazyFrame) -> Iterator:
         day = date.fromisoformat(context.partition_key)
-        made = stage.compute(context.resources.raw.day(instrument, day), **inputs)
-        yield dg.Output(made.table, metadata=dict(made.facts))
+        made = stage.make(context.resources.raw.day(instrument, day), **inputs)
+        yield dg.Output(made)
         tables = LakeDay(Path(context.resources.io_manager.base_dir), root, day)
         if isinstance(made.table, pl.DataFrame):
             tables.hold(stage.table, made.table)

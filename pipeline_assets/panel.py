@@ -1,39 +1,89 @@
-"""What a person sees of a materialised partition: figures, pictures and the documented schema."""
+"""What a person sees of an asset: figures and a picture of each partition, and the documented schema."""
 
+import re
 import resource
 import sys
+import time
+import warnings
+from datetime import date
+from itertools import groupby
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
-from kernels.features import TABLES
-from resources.lake import Lake, LakeDay
+from kernels.clean_ticks import DROP_REASONS
+from kernels.features import LEVELS, TABLES, Column
+from pipeline_assets.features_page import PAGE, in_markdown
+from pipeline_assets.figures import Figure, figures
+from pipeline_assets.lineage import Source, sources
+from resources.lake import Lake, LakeDay, Made
 
 
 class PanelLake(Lake):
     """The lake, describing every table it has written."""
 
-    def get_metadata(
-        self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame
-    ) -> dict[str, dg.MetadataValue]:
+    def get_metadata(self, context: dg.OutputContext, obj: Made) -> dict[str, dg.MetadataValue]:
         """The metadata of the table just written."""
+        seconds = time.perf_counter() - obj.began
         root, table = context.asset_key.path
-        tables = LakeDay(Path(self.base_dir), root, context.partition_key)
-        if isinstance(obj, pl.DataFrame):
-            tables.hold(table, obj)
-        return describe(tables, table)
+        tables = LakeDay(Path(self.base_dir), root, date.fromisoformat(context.partition_key))
+        if isinstance(obj.table, pl.DataFrame):
+            tables.hold(table, obj.table)
+        return describe(tables, table, seconds)
 
 
-def describe(tables: LakeDay, table: str) -> dict[str, dg.MetadataValue]:
-    """The metadata of a written table: rows, bytes, peak memory of the process, schema."""
+def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.MetadataValue]:
+    """The metadata of a written table, with the same keys and types every day.
+
+    Args:
+        seconds: what making and writing it took.
+    """
     rows = tables.scan(table).select(pl.len()).collect().item()
+    followed = figures(tables, table)
+    ticks = {"clean_ticks": rows, "bar5s": followed.get("ticks")}.get(table)
     return {
+        "path": dg.MetadataValue.path(tables.path(table)),
+        "picture": _picture(tables, table),
         "dagster/row_count": dg.MetadataValue.int(rows),
-        "bytes": dg.MetadataValue.int(tables.path(table).stat().st_size),
+        "dagster/size_bytes": dg.MetadataValue.int(tables.path(table).stat().st_size),
+        "seconds": dg.MetadataValue.float(seconds),
         "peak_memory_bytes": dg.MetadataValue.int(_peak_memory()),
-        "dagster/column_schema": dg.MetadataValue.table_schema(_schema(table)),
+        **({} if ticks is None else {"ticks_per_second": dg.MetadataValue.float(ticks / seconds)}),
+        **{name: _typed(figure) for name, figure in followed.items()},
     }
+
+
+_DRAWN_FROM = {
+    "session_levels": ("bar5s", "session_levels"),
+    "level_episodes": ("bar5s", "session_levels", "level_episodes"),
+}
+
+
+def _picture(tables: LakeDay, table: str) -> dg.MetadataValue:
+    """A table's picture, inline."""
+    from pipeline_assets import previews
+
+    if table == "clean_ticks":
+        facts = tables.facts(table)
+        dropped = {reason: facts[f"dropped/{reason}"] for reason in DROP_REASONS}
+        picture = previews.clean_ticks(tables.scan(table), dropped)
+    else:
+        drawn = _DRAWN_FROM.get(table, (table,))
+        picture = getattr(previews, table)(*(tables.scan(name).collect() for name in drawn))
+    return dg.MetadataValue.md(previews.as_markdown(picture))
+
+
+def _typed(figure: Figure) -> dg.MetadataValue:
+    match figure:
+        case None:
+            return dg.MetadataValue.null()
+        case str():
+            return dg.MetadataValue.text(figure)
+        case int():
+            return dg.MetadataValue.int(figure)
+        case _:
+            return dg.MetadataValue.float(figure)
 
 
 def _peak_memory() -> int:
@@ -42,15 +92,65 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def definition_metadata(root: str, table: str) -> dict[str, object]:
+    """What holds of a table on every day: schema, column lineage, and where it is documented.
+
+    It belongs to the asset, not to its materialisations, whose events it would make up to 0.7 MB
+    larger.
+    """
+    lineage = {
+        column: [dg.TableColumnDep(dg.AssetKey([root, of]), name) for of, name in found]
+        for column, found in sources(table).items()
+    }
+    return {
+        "dagster/column_schema": _schema(table),
+        "dagster/column_lineage": dg.TableColumnLineage(lineage),
+        "dagster/code_references": _features_page(table),
+    }
+
+
 def _schema(table: str) -> dg.TableSchema:
-    """A table's columns as the catalogue documents them."""
+    """A table's columns as the catalogue documents them, each with what it is computed from."""
+    found = sources(table)
     return dg.TableSchema(
         [
             dg.TableColumn(
                 column.name,
-                str(column.dtype),
-                f"{column.meaning} [{column.unit}]" if column.unit else column.meaning,
+                str(column.dtype.base_type()),
+                f"{in_markdown(column.meaning)} [{column.unit}]"
+                + _from(column, found[column.name]),
             )
             for column in TABLES[table]
         ]
     )
+
+
+def _from(column: Column, found: tuple[Source, ...]) -> str:
+    """A column's sources in words, ten levels of one kind as `bid_px_*`."""
+    if [name for _, name in found] == [column.name]:
+        return f"; as in `{found[0][0]}`"
+    tables = (
+        f"{', '.join(_levels_as_one([f'`{name}`' for _, name in group]))} of `{table}`"
+        for table, group in groupby(found, key=lambda source: source[0])
+    )
+    return f"; from {'; '.join(tables)}" if found else ""
+
+
+def _levels_as_one(names: list[str]) -> list[str]:
+    stems = [re.sub(r"_l?\d\d(?=_|`)", "_*", name) for name in names]
+    whole = {stem for stem in stems if stems.count(stem) == LEVELS}
+    return list(
+        dict.fromkeys(
+            stem if stem in whole else name for stem, name in zip(stems, names, strict=True)
+        )
+    )
+
+
+def _features_page(table: str) -> dg.CodeReferencesMetadataValue:
+    """A link that opens the features page in the user's editor."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        page = dg.LocalFileCodeReference(
+            file_path=str(PAGE.resolve()), label=f"docs/features.md#{table}"
+        )
+        return dg.CodeReferencesMetadataValue(code_references=[page])

@@ -1,6 +1,6 @@
 """The trading days: one partition each, on the CME calendar."""
 
-from datetime import datetime
+from datetime import date, datetime, time
 
 import dagster as dg
 import exchange_calendars
@@ -12,14 +12,25 @@ FIRST_DAY = "2010-06-07"
 _WEEKENDS = "0 0 * * 0,6"
 
 
-def _holidays() -> list[datetime]:
-    """Weekdays without a session of CME's equity index futures, until a year from now."""
+def _holidays() -> dict[date, str]:
+    """Weekdays without a session of CME's equity index futures, until a year from now, by name."""
     calendar = exchange_calendars.get_calendar("CMES", start=FIRST_DAY)
-    weekdays = pd.bdate_range(calendar.first_session, calendar.last_session)
-    return weekdays.difference(calendar.sessions).to_pydatetime().tolist()
+    first, last = calendar.first_session, calendar.last_session
+    names = calendar.regular_holidays.holidays(first, last, return_name=True)
+    closed = pd.bdate_range(first, last).difference(calendar.sessions)
+    return {day.date(): names.get(day, "special closing") for day in closed}
 
+
+_HOLIDAYS = _holidays()
 
 trading_days = dg.DailyPartitionsDefinition(
-    start_date=FIRST_DAY, end_offset=1, exclusions=[_WEEKENDS, *_holidays()]
+    start_date=FIRST_DAY,
+    end_offset=1,
+    exclusions=[_WEEKENDS, *(datetime.combine(day, time()) for day in _HOLIDAYS)],
 )
 """Partition key = trading day = UTC day of the raw file; weekends and full holidays have none."""
+
+
+def why_closed(day: date) -> str | None:
+    """The holiday's name or the weekend day on which the market is closed; None if it is open."""
+    return _HOLIDAYS.get(day) or (f"{day:%A}" if day.weekday() >= 5 else None)

@@ -3,10 +3,10 @@
 The assets and the bulk job both walk this list, so a stage is computed in one way only.
 """
 
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -15,7 +15,7 @@ import kernels
 from kernels.instrument import Instrument
 from resources.dbn import scan_dbn
 from resources.feed import raw_files
-from resources.lake import Facts
+from resources.lake import Made
 
 
 class Day(NamedTuple):
@@ -26,22 +26,24 @@ class Day(NamedTuple):
     raw: Path
 
 
-class Made(NamedTuple):
-    """A stage's table, and what it has to say beside it."""
-
-    table: pl.DataFrame | pl.LazyFrame
-    facts: Facts = MappingProxyType({})
-
-
 class Stage(NamedTuple):
-    """One stage: its table, its kernel, the tables it reads and the version of its numbers."""
+    """One stage: its table, its kernel, the tables it reads and the version of its numbers.
+
+    about: what the table is, for someone who meets it for the first time.
+    """
 
     table: str
+    about: str
     kernel: Callable
     reads: tuple[str, ...]
     compute: Callable[..., Made]
     kinds: frozenset[str]
     version: str
+
+    def make(self, of: Day, **tables: pl.LazyFrame) -> Made:
+        """The stage's table of a day, from the tables it reads."""
+        began = time.perf_counter()
+        return self.compute(of, **tables)._replace(began=began)
 
 
 def _clean_ticks(of: Day) -> Made:
@@ -83,11 +85,47 @@ def _setup_vectors(of: Day, approach_features: pl.LazyFrame) -> Made:
 _POLARS, _NUMBA = frozenset({"polars"}), frozenset({"polars", "numba"})
 
 STAGES = (
-    Stage("clean_ticks", kernels.clean_ticks, (), _clean_ticks, _POLARS, "1"),
-    Stage("bar5s", kernels.bar5s, ("clean_ticks",), _bar5s, _NUMBA, "1"),
-    Stage("session_levels", kernels.session_levels, ("bar5s",), _session_levels, _POLARS, "1"),
+    Stage(
+        "clean_ticks",
+        "Every event of the order book of the day's front contract, a row an event: what happened"
+        " (an order added, cancelled or modified, a trade) and the ten best bids and asks right"
+        " after it. Records of other contracts and spreads, and books whose bid is not below the"
+        " ask, are left out and counted. Rows are in time order.",
+        kernels.clean_ticks,
+        (),
+        _clean_ticks,
+        _POLARS,
+        "1",
+    ),
+    Stage(
+        "bar5s",
+        "The day in bars of 5 seconds, also where nothing happened: the price (microprice), the"
+        " spread, how deep and how lopsided the book is, as it stands at the bar's end (`_eob`)"
+        " and on average over the bar (`_twa`); and what came in during it (`_sum`): orders added"
+        " and removed by distance from the price, trades and their aggressors.",
+        kernels.bar5s,
+        ("clean_ticks",),
+        _bar5s,
+        _NUMBA,
+        "1",
+    ),
+    Stage(
+        "session_levels",
+        "Four prices the market remembers: high and low of the pre-market (05:00-09:30 New York)"
+        " and of the opening range (09:30-10:00). A level counts as touched only after its window"
+        " has closed.",
+        kernels.session_levels,
+        ("bar5s",),
+        _session_levels,
+        _POLARS,
+        "1",
+    ),
     Stage(
         "level_episodes",
+        "What price did around every touch of a session level until 13:30 New York: the bars from"
+        " 15 minutes before the touch to 8 minutes or more after it, and the outcome, what"
+        " followed in 6 minutes: through the level (break), back from it (bounce) or neither"
+        " (chop). Outcomes are the future of the touch, the rest is not.",
         kernels.level_episodes,
         ("bar5s", "session_levels"),
         _level_episodes,
@@ -96,6 +134,9 @@ STAGES = (
     ),
     Stage(
         "approach_features",
+        "Every bar of every episode as seen from its level: the distance and how fast it changes,"
+        " flows summed since the episode began, the size that lies between price and level, and"
+        " summaries of the approach up to the touch (`setup`).",
         kernels.approach_features,
         ("level_episodes",),
         _approach_features,
@@ -103,6 +144,14 @@ STAGES = (
         "1",
     ),
     Stage(
-        "setup_vectors", kernels.setup_vectors, ("approach_features",), _setup_vectors, _POLARS, "1"
+        "setup_vectors",
+        "One vector of 147 numbers an episode, what was known as the level was touched and"
+        " nothing later, with the outcome beside it: the table to look for similar setups in, or"
+        " to learn from.",
+        kernels.setup_vectors,
+        ("approach_features",),
+        _setup_vectors,
+        _POLARS,
+        "1",
     ),
 )

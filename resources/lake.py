@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -22,20 +23,26 @@ _FACTS = "facts"
 Facts = Mapping[str, str | int | float]
 
 
+class Made(NamedTuple):
+    """A table a stage has made, and what it has to say beside it.
+
+    A lazy table is computed as it is written. began: `perf_counter` as the making of it began.
+    """
+
+    table: pl.DataFrame | pl.LazyFrame
+    facts: Facts = MappingProxyType({})
+    began: float = float("nan")
+
+
 class Lake(PolarsParquetIOManager):
     """dagster-polars' Parquet IO manager whose files appear whole or not at all.
 
-    `base_dir` is the lake's folder. The metadata an asset gives with its output are its facts.
+    `base_dir` is the lake's folder. An asset gives what its stage has `Made`.
     """
 
-    def sink_df_to_path(self, context: dg.OutputContext, df: pl.LazyFrame, path: Any) -> None:
-        """Stream a lazy table to its file."""
-        facts = {name: entry.value for name, entry in context.output_metadata.items()}
-        write_table(df, Path(path), facts)
-
-    def write_df_to_path(self, context: dg.OutputContext, df: pl.DataFrame, path: Any) -> None:
-        """Write a table to its file."""
-        self.sink_df_to_path(context, df.lazy(), path)
+    def dump_to_path(self, context: dg.OutputContext, obj: Made, path: Any) -> None:
+        """Stream a table to its file, with its facts."""
+        write_table(obj.table.lazy(), Path(path), obj.facts)
 
     def scan_df_from_path(
         self, path: Any, context: dg.InputContext, partition_key: str | None = None

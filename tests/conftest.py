@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.stages import STAGES, Day
+from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
 
 DAY = date(2025, 6, 5)
@@ -29,3 +32,22 @@ def day_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, bool], 
 def dirt(request: pytest.FixtureRequest) -> bool:
     """Whether the day has the flaws of real files."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def small_raw(day_file: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of raw files with a small clean `DAY`."""
+    folder = tmp_path_factory.mktemp("raw_folder")
+    (folder / "ES").symlink_to(day_file(50_000, False).parent)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_lake(small_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with the tables of that day; not to be written to."""
+    tables = LakeDay(tmp_path_factory.mktemp("lake"), "ES", DAY)
+    of = Day(INSTRUMENTS["ES"], DAY, small_raw)
+    for stage in STAGES:
+        made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
+        write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+    return tables.lake

@@ -1,0 +1,209 @@
+"""The bulk lane: one run takes many dates through the stages in memory, each in its own process.
+
+    dg launch --job backfill --config-json '{"start": "2025-01-01", "end": "2025-12-31"}'
+
+records of every partition what the asset lane would. A date that fails fails its own step only; the
+run ends with a table of what became of each date, and its re-execution from failure takes up the
+dates that failed or were not begun.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.capacity import dates_at_once
+from pipeline_assets.checks import findings
+from pipeline_assets.panel import describe
+from pipeline_assets.partitions import trading_days
+from pipeline_assets.process_a_date import (
+    ProcessADate,
+    date_of_key,
+    end_with_the_run,
+    key_of_date,
+)
+from pipeline_assets.raw import RAW, deliver
+from pipeline_assets.recording import evaluations, materialisation
+from pipeline_assets.run_queue import BULK
+from pipeline_assets.settings import instruments
+from pipeline_assets.stages import STAGES, Day, Stage
+from resources.lake import LakeDay, table_path, write_table
+
+ROOTS = [instrument.root for instrument in instruments()]
+TABLES = [stage.table for stage in STAGES]
+CHAIN = [RAW, *TABLES]
+
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+class Backfill(dg.Config):
+    """Which dates the run takes, and through which stages."""
+
+    start: str | None = Field(
+        default=None, description="First date, YYYY-MM-DD. With `end`, instead of `dates`."
+    )
+    end: str | None = Field(default=None, description="Last date, included.")
+    dates: list[str] = Field(
+        default=[], description="Trading days, YYYY-MM-DD, instead of `start` and `end`."
+    )
+    roots: list[str] = Field(default=ROOTS, description="Roots, of those that MBP10_ROOTS names.")
+    stages: list[str] = Field(
+        default=CHAIN,
+        description="What to make of a date: its raw files, by the feed, and its tables. What these"
+        " are made of is read from the raw folder and the lake, unless it is among them.",
+    )
+    only_missing: bool = Field(
+        default=True,
+        description="Leave out a date if all of this is recorded as materialised and the tables lie"
+        " in the lake. Off: make every date anew.",
+    )
+
+
+@dg.op(out=dg.DynamicOut(dg.Nothing), required_resource_keys={"io_manager"})
+def plan(context: dg.OpExecutionContext, config: Backfill) -> Iterator[dg.DynamicOutput]:
+    """The dates to take: the trading days asked for, less those that are there."""
+    days, lake = chosen_days(config), Path(context.resources.io_manager.base_dir)
+    for root in config.roots:
+        there = _there(context.instance, lake, root, days, config.stages)
+        to_do = [day for day in days if not (config.only_missing and day in there)]
+        context.log.info(f"{root}: {len(to_do)} of {len(days)} dates to do")
+        for day in to_do:
+            yield dg.DynamicOutput(None, mapping_key=key_of_date(root, day))
+
+
+def chosen_days(config: Backfill) -> list[str]:
+    """The trading days asked for, in order.
+
+    Raises:
+        dg.Failure: if there is none, or the config makes no sense.
+    """
+    _refuse_others("stages", config.stages, CHAIN)
+    _refuse_others("roots", config.roots, ROOTS)
+    if {bool(config.start), bool(config.end), not config.dates} == {True, False}:
+        raise dg.Failure("say which dates, either by `start` and `end` or by `dates`")
+    for day in filter(None, [config.start, config.end, *config.dates]):
+        if not _ISO_DATE.fullmatch(day):
+            raise dg.Failure(f"{day!r} is not a date; write it YYYY-MM-DD")
+    known = trading_days.get_partition_keys()
+    if config.dates:
+        _refuse_others("trading days", config.dates, known)
+        return sorted(set(config.dates))
+    if config.end < config.start:
+        raise dg.Failure(f"end {config.end} is before start {config.start}; swap them")
+    days = [day for day in known if config.start <= day <= config.end]
+    if not days:
+        raise dg.Failure(
+            f"no trading day from {config.start} to {config.end}; there are some from {known[0]} to"
+            f" {known[-1]}"
+        )
+    return days
+
+
+def _refuse_others(what: str, named: list[str], known: list[str]) -> None:
+    others = [name for name in named if name not in known]
+    if others:
+        there_are = ", ".join(known) if len(known) < 20 else f"those from {known[0]} to {known[-1]}"
+        raise dg.Failure(f"not {what}: {', '.join(others)}; {what} are {there_are}")
+
+
+def _there(
+    instance: dg.DagsterInstance, lake: Path, root: str, days: list[str], stages: list[str]
+) -> set[str]:
+    """The days of which every stage is recorded as materialised and every table is in the lake."""
+    recorded = [instance.get_materialized_partitions(_asset_key(root, stage)) for stage in stages]
+    tables = [stage for stage in stages if stage in TABLES]
+    return {
+        day
+        for day in set(days).intersection(*recorded)
+        if all(table_path(lake, root, table, day).exists() for table in tables)
+    }
+
+
+@dg.op(
+    ins={"planned": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    required_resource_keys={"feed", "raw", "io_manager"},
+)
+def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
+    """A date's raw files and tables, each recorded as soon as it is there."""
+    end_with_the_run()
+    root, day = date_of_key(context.get_mapping_key())
+    tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(day))
+    if RAW in config.stages:
+        yield _delivered(context, root, tables.day)
+    of = context.resources.raw.day(INSTRUMENTS[root], tables.day)
+    for stage in STAGES:
+        if stage.table in config.stages:
+            seconds = _make(stage, of, tables)
+            yield from _recorded(context, stage.table, tables, seconds)
+
+
+def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.AssetMaterialization:
+    """The materialisation of the day's raw files, once the feed has brought them."""
+    delivery = deliver(context.resources.feed, root, day)
+    asset = _asset(context, _asset_key(root, RAW))
+    return materialisation(context.instance, asset, day, delivery.metadata, delivery.data_version)
+
+
+def _make(stage: Stage, of: Day, tables: LakeDay) -> float:
+    """Make a stage's table, write it and keep it for the stages to come; the seconds it took."""
+    made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
+    write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+    if isinstance(made.table, pl.DataFrame):
+        tables.hold(stage.table, made.table)
+    return time.perf_counter() - made.began
+
+
+def _recorded(
+    context: dg.OpExecutionContext, table: str, tables: LakeDay, seconds: float
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """The events of a table just written: its materialisation, then its checks.
+
+    Raises:
+        dg.Failure: if a fatal check found something, once all checks are recorded.
+    """
+    key, day = _asset_key(tables.root, table), tables.day
+    metadata = describe(tables, table, seconds)
+    yield materialisation(context.instance, _asset(context, key), day, metadata)
+    found = list(findings(tables, table))
+    yield from evaluations(context.instance, key, day, found)
+    faults = [finding.message for check, finding in found if check.is_fatal and not finding.passed]
+    if faults:
+        raise dg.Failure(f"{tables.root} {day}, {table}: {'; '.join(faults)}")
+
+
+def _asset(context: dg.OpExecutionContext, key: dg.AssetKey) -> dg.AssetSpec:
+    return context.repository_def.asset_graph.get(key).to_asset_spec()
+
+
+def _asset_key(root: str, table: str) -> dg.AssetKey:
+    return dg.AssetKey([root.lower(), table])
+
+
+@dg.config_mapping
+def _both_ops(config: Backfill) -> dg.RunConfig:
+    return dg.RunConfig(ops={"plan": config, "one_date": config})
+
+
+@dg.executor(name="process_a_date", requirements=dg.multiple_process_executor_requirements())
+def process_a_date(_: dg.InitExecutorContext) -> ProcessADate:
+    """Each date in a process of its own, as many at once as the machine carries."""
+    return ProcessADate(_dates_at_once)
+
+
+def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) -> int:
+    config = Backfill(**run_config)
+    return dates_at_once(instance, config.roots, config.stages)
+
+
+@dg.job(config=_both_ops, executor_def=process_a_date, tags=BULK)
+def backfill() -> None:
+    """Make many dates in one run: a year, or what is missing of it."""
+    plan().map(lambda planned: one_date(planned=planned))

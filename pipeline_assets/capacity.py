@@ -1,0 +1,46 @@
+"""How many dates this machine works on at once, from what earlier runs recorded."""
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from pathlib import Path
+
+import dagster as dg
+
+from pipeline_assets.settings import raw_folder
+from resources.machine import dates_on_this_machine
+
+RECENT = 3
+"""Latest materialisations of a table whose recorded peaks count."""
+
+_RAW_SUFFIXES = {".dbn", ".zst"}
+
+
+def dates_at_once(instance: dg.DagsterInstance, roots: Iterable[str], tables: Iterable[str]) -> int:
+    """How many dates of these roots fit, each taken through the making of these tables.
+
+    A date's peak is the greatest recorded lately with any of the tables, else an estimate from the
+    largest raw file.
+    """
+    roots = list(roots)
+    keys = [dg.AssetKey([root.lower(), table]) for root, table in product(roots, tables)]
+    return dates_on_this_machine(_recorded_peaks(instance, keys), _largest_raw_file(roots))
+
+
+def _recorded_peaks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> list[int]:
+    """Peak memory of the process behind each of the latest materialisations, in bytes."""
+    return [
+        record.asset_materialization.metadata["peak_memory_bytes"].value
+        for key in keys
+        for record in instance.fetch_materializations(key, limit=RECENT).records
+        if "peak_memory_bytes" in record.asset_materialization.metadata
+    ]
+
+
+def _largest_raw_file(roots: Sequence[str]) -> list[Path]:
+    files = [
+        path
+        for root in roots
+        for path in (raw_folder() / root).glob("*.dbn*")
+        if path.suffix in _RAW_SUFFIXES and path.name[0] != "."
+    ]
+    return [max(files, key=lambda path: path.stat().st_size)] if files else []

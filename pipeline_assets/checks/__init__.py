@@ -1,0 +1,59 @@
+"""Asset checks: what must hold of a day's tables, said in words a person can act on."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import dagster as dg
+
+from pipeline_assets.checks import bars, episodes, ticks, vectors
+from pipeline_assets.checks.finding import Finding
+from resources.lake import LakeDay
+
+__all__ = ["CHECKS", "Check", "Finding", "findings", "severity"]
+
+
+class Check(NamedTuple):
+    """One check of a table. An error (`is_fatal`) blocks what is downstream, an oddity warns."""
+
+    table: str
+    look: Callable[[LakeDay], Finding]
+    is_fatal: bool
+
+    @property
+    def name(self) -> str:
+        """The check's name in the UI, that of its function."""
+        return self.look.__name__
+
+
+CHECKS = (
+    Check("clean_ticks", ticks.ticks_are_in_time_order, is_fatal=True),
+    Check("clean_ticks", ticks.no_book_is_crossed, is_fatal=True),
+    Check("clean_ticks", ticks.ticks_are_of_the_day, is_fatal=True),
+    Check("clean_ticks", ticks.bad_books_are_rare, is_fatal=False),
+    Check("clean_ticks", ticks.few_books_were_dropped, is_fatal=False),
+    Check("clean_ticks", ticks.front_contract_holds, is_fatal=False),
+    Check("bar5s", bars.grid_is_gapless, is_fatal=True),
+    Check("bar5s", bars.ticks_are_conserved, is_fatal=True),
+    Check("bar5s", bars.volumes_balance, is_fatal=True),
+    Check("session_levels", episodes.lows_lie_below_highs, is_fatal=True),
+    Check("session_levels", episodes.levels_lie_in_the_days_range, is_fatal=True),
+    Check("level_episodes", episodes.one_trigger_an_episode, is_fatal=True),
+    Check("level_episodes", episodes.bars_run_through_the_trigger, is_fatal=True),
+    Check("level_episodes", episodes.outcomes_are_plausible, is_fatal=False),
+    Check("approach_features", episodes.rows_are_those_of_the_episodes, is_fatal=True),
+    Check("setup_vectors", vectors.one_vector_an_episode, is_fatal=True),
+    Check("setup_vectors", vectors.vectors_are_finite, is_fatal=True),
+    Check("setup_vectors", vectors.no_dimension_is_constant, is_fatal=False),
+)
+
+
+def findings(tables: LakeDay, table: str) -> Iterator[tuple[Check, Finding]]:
+    """What every check of a table finds."""
+    for check in CHECKS:
+        if check.table == table:
+            yield check, check.look(tables)
+
+
+def severity(check: Check) -> dg.AssetCheckSeverity:
+    """How bad it is if a check fails."""
+    return dg.AssetCheckSeverity.ERROR if check.is_fatal else dg.AssetCheckSeverity.WARN

@@ -1,0 +1,28 @@
+"""What a check says."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from resources.lake import LakeDay
+
+
+class Finding(NamedTuple):
+    """What a check found: whether it passed, in words, and the figures behind it."""
+
+    passed: bool
+    message: str
+    figures: Mapping[str, int | float] = MappingProxyType({})
+
+
+def found(fault: str, remedy: str, sound: str, figures: Mapping[str, int | float]) -> Finding:
+    """A finding that fails if there is a fault, which it then names with its remedy."""
+    return Finding(not fault, f"{fault}; {remedy}" if fault else sound, figures)
+
+
+def make_again(tables: LakeDay, table: str) -> str:
+    """The remedy for a table that contradicts itself or the one it was made of."""
+    return (
+        f"materialise {table} of {tables.day} again, and if that does not help the stage is at"
+        f" fault: keep {tables.path(table)} and report it"
+    )

@@ -1,0 +1,139 @@
+"""Freshness: a trading day whose vectors are not in the lake by 19:30 New York shows.
+
+Dagster's own freshness policies and checks do not fit these partitions: a cron policy knows neither
+holidays nor which day was materialised, and the partition check takes the UTC day of the deadline,
+which in winter is the next trading day's. So a check knows the calendar, and a sensor evaluates it
+without a run. It is a check of the lake as a whole, an asset no run makes: the runs that make a day
+have nothing to say of it.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+import dagster as dg
+
+from kernels.instrument import Instrument, new_york
+from pipeline_assets.checks import Finding
+from pipeline_assets.partitions import trading_days
+from resources.lake import LakeDay
+
+DEADLINE = time(19, 30)
+"""New York time by which a trading day is to be there: an hour after its evening run."""
+KEPT_CURRENT_DAYS = 20
+"""A lake that has none of so many trading days is history, from which nothing new is expected."""
+EVALUATED_EVERY_SECONDS = 300
+
+_LAST_TABLE = "setup_vectors"
+_CHECK = "trading_day_is_there"
+
+
+def due_days(now: datetime) -> list[date]:
+    """The latest `KEPT_CURRENT_DAYS` trading days whose deadline has passed, oldest first."""
+    known = trading_days.get_partition_keys(current_time=now)[-KEPT_CURRENT_DAYS - 2 :]
+    passed = [day for day in map(date.fromisoformat, known) if new_york(day, DEADLINE) <= now]
+    return passed[-KEPT_CURRENT_DAYS:]
+
+
+def trading_day_is_there(lake: Path, root: str, now: datetime) -> Finding:
+    """Whether the latest trading day that was due is in the lake.
+
+    Args:
+        now: any instant with a time zone.
+    """
+    due = due_days(now)
+    is_there = [LakeDay(lake, root, day).path(_LAST_TABLE).exists() for day in due]
+    behind = next((n for n, there in enumerate(reversed(is_there)) if there), len(due))
+    figures = {"days_behind": behind}
+    if behind == 0:
+        return Finding(True, f"{due[-1]} is there", figures)
+    if behind == len(due):
+        return Finding(True, f"no day since {due[0]} is there: {root} is not kept current", figures)
+    return Finding(
+        False,
+        f"{due[-1]} is not there, though due by {DEADLINE:%H:%M} New York; the last day there is"
+        f" {due[-1 - behind]}: see whether the evening run failed or has not begun, and"
+        f" materialise what is missing",
+        figures,
+    )
+
+
+def lake_assets(instruments: Sequence[Instrument]) -> list[dg.AssetSpec]:
+    """The lake of each root, `es/lake`, which has the check."""
+    return [
+        dg.AssetSpec(
+            _asset_key(instrument.root),
+            deps=[dg.AssetKey([instrument.root.lower(), _LAST_TABLE])],
+            description=f"All days of {instrument.root} there are. Its check says whether the latest"
+            f" trading day is among them, every day from {DEADLINE:%H:%M} New York.",
+            group_name=instrument.root.lower(),
+            kinds={"parquet"},
+            owners=["team:research"],
+        )
+        for instrument in instruments
+    ]
+
+
+def freshness_checks(instruments: Sequence[Instrument]) -> list[dg.AssetChecksDefinition]:
+    """The check of each root, to be evaluated at any time in the UI."""
+    return [_check(instrument.root) for instrument in instruments]
+
+
+def _check(root: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=_asset_key(root),
+        name=_CHECK,
+        description="The latest trading day is in the lake by 19:30 New York; holidays have none.",
+        required_resource_keys={"io_manager"},
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        lake = Path(context.resources.io_manager.base_dir)
+        finding = trading_day_is_there(lake, root, datetime.now(UTC))
+        return dg.AssetCheckResult(
+            passed=finding.passed, description=finding.message, metadata=finding.figures
+        )
+
+    return check
+
+
+def freshness_sensor(instruments: Sequence[Instrument]) -> dg.SensorDefinition:
+    """Evaluates every root's check all day long, and reports what has changed, without a run."""
+
+    @dg.sensor(
+        name="freshness",
+        minimum_interval_seconds=EVALUATED_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys={"io_manager"},
+        description="Reports a trading day that is not there by 19:30 New York, and its arrival.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        lake, now = Path(context.resources.io_manager.base_dir), datetime.now(UTC)
+        roots = [instrument.root for instrument in instruments]
+        found = {root: trading_day_is_there(lake, root, now) for root in roots}
+        known = json.loads(context.cursor or "{}")
+        news = [root for root in roots if known.get(root) != found[root].message]
+        if not news:
+            return dg.SkipReason("nothing has changed")
+        return dg.SensorResult(
+            skip_reason=f"reported: {'; '.join(found[root].message for root in news)}",
+            asset_events=[_evaluation(root, found[root]) for root in news],
+            cursor=json.dumps({root: finding.message for root, finding in found.items()}),
+        )
+
+    return sensor
+
+
+def _evaluation(root: str, finding: Finding) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=_asset_key(root),
+        check_name=_CHECK,
+        passed=finding.passed,
+        metadata=finding.figures,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=finding.message,
+    )
+
+
+def _asset_key(root: str) -> dg.AssetKey:
+    return dg.AssetKey([root.lower(), "lake"])

@@ -1,0 +1,191 @@
+"""The look of every picture: size, ink, colours, New York time.
+
+Pictures bring their own light ground, so that they read the same on a light and on a dark page.
+matplotlib is imported where something is drawn, never at the top: it costs half a second.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from kernels.features import OUTCOME
+from kernels.instrument import NEW_YORK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, DPI = 900, 100
+"""Width of every picture in pixels, and pixels an inch."""
+NOTICE_HEIGHT = 150
+TEXT, SMALL, TITLE = 9.0, 8.0, 11.5
+"""Font sizes in points."""
+
+GROUND, PANEL, INK, FAINT, GRID = "#f7f7f5", "#ffffff", "#222222", "#5f5f5f", "#dededa"
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
+"""The palette of Okabe and Ito, told apart by every kind of colour vision."""
+
+PAST_DATA = "past the data"
+OUTCOME_COLOURS = dict(
+    zip(
+        (*OUTCOME.categories, PAST_DATA),
+        (BLUE, SKY, "#a6a6a6", ORANGE, VERMILLION, PANEL),
+        strict=True,
+    )
+)
+"""Colour of each outcome, breaks blue and bounces red; a null outcome is `PAST_DATA`."""
+OUTCOME_LABEL = pl.col("outcome").cast(pl.String).fill_null(PAST_DATA)
+
+_LABEL_PX = 36
+_NS_PER_DAY = 86_400_000_000_000
+_SECONDS_SHOWN_UP_TO = timedelta(minutes=10)
+
+
+def new_figure(height: int, title: str, subtitle: str = "") -> Figure:
+    """An empty figure of `WIDTH` x `height` pixels with a title and a line of figures beneath it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((WIDTH / DPI, height / DPI), dpi=DPI, facecolor=GROUND)
+    figure.text(16 / WIDTH, 1 - 24 / height, title, size=TITLE, weight="bold", color=INK)
+    figure.text(16 / WIDTH, 1 - 43 / height, subtitle, size=TEXT, color=FAINT)
+    return figure
+
+
+def notice(title: str, text: str) -> Figure:
+    """A figure that says in words why there is nothing to draw."""
+    figure = new_figure(NOTICE_HEIGHT, title)
+    figure.text(0.5, 0.4, text, size=TEXT + 1, color=FAINT, ha="center", va="center")
+    return figure
+
+
+def panel(
+    figure: Figure,
+    top: int,
+    height: int,
+    label: str = "",
+    *,
+    left: int = 92,
+    right: int = 34,
+    sharex: Axes | None = None,
+) -> Axes:
+    """Axes placed by pixels from the figure's top and sides, with `label` on the value axis.
+
+    Of panels that share their x axis only the lowest keeps the tick labels.
+    """
+    total = round(figure.get_figheight() * DPI)
+    box = (left / WIDTH, 1 - (top + height) / total, 1 - (left + right) / WIDTH, height / total)
+    axes = figure.add_axes(box, sharex=sharex, facecolor=PANEL)
+    axes.grid(True, color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=SMALL, length=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.set_ylabel(label, size=TEXT, color=INK)
+    axes.yaxis.set_label_coords((_LABEL_PX - left) / (WIDTH - left - right), 0.5)
+    if sharex is not None:
+        sharex.tick_params(labelbottom=False)
+        sharex.set_xlabel("")
+    return axes
+
+
+def say(axes: Axes, text: str) -> None:
+    """Words in the middle of a panel that has nothing to show."""
+    axes.set_yticks([])
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, size=TEXT, color=FAINT, ha="center", va="center"
+    )
+
+
+def legend(axes: Axes, handles: list, above: int = 0) -> None:
+    """A row of explained colours `above` pixels over a panel, clear of its data."""
+    axes.legend(
+        handles=handles,
+        ncols=len(handles),
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0 + above / axes.get_window_extent().height),
+        fontsize=SMALL,
+        frameon=False,
+        borderaxespad=0.3,
+        handlelength=1.4,
+        handletextpad=0.5,
+        columnspacing=1.2,
+        labelcolor=INK,
+    )
+
+
+def days(instants: pl.Series) -> np.ndarray:
+    """Instants as matplotlib's dates, float days since the epoch, UTC."""
+    return instants.dt.cast_time_unit("ns").to_physical().to_numpy() / _NS_PER_DAY
+
+
+def time_axis(axes: Axes, start: datetime, end: datetime) -> None:
+    """Show the x axis from one instant to another, ticked and labelled in New York time."""
+    from matplotlib.dates import AutoDateLocator, DateFormatter
+
+    axes.set_xlim(*days(pl.Series([start, end])))
+    axes.xaxis.set_major_locator(AutoDateLocator(NEW_YORK, minticks=5, maxticks=13))
+    clock = "%H:%M" if end - start > _SECONDS_SHOWN_UP_TO else "%H:%M:%S"
+    axes.xaxis.set_major_formatter(DateFormatter(clock, NEW_YORK))
+    zone = start.astimezone(NEW_YORK).tzname()
+    axes.set_xlabel(f"New York time ({zone})", size=TEXT, color=INK)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 tick, 2 ticks."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def plain_number(value: float, _: object = None) -> str:
+    """A tick label with thousands separated and no more digits than it has."""
+    return f"{value:,.10g}"
+
+
+def plain_name(name: str) -> str:
+    """A name of the catalogue's vocabularies as a person writes it: `PM_HIGH` is PM high."""
+    first, _, rest = name.partition("_")
+    return f"{first} {rest.lower()}" if first in ("PM", "OR") else name.lower().replace("_", " ")
+
+
+def heading(symbol: str | None, day: date | None, what: str) -> str:
+    """A picture's title: contract and trading day as far as they are known, and what it shows."""
+    return "  ·  ".join(str(part) for part in (symbol, day, what) if part)
+
+
+def utc_day(instants: pl.Series) -> date | None:
+    """The trading day of a table's instants, None if it has none.
+
+    Its middle decides, a stray record dated outside its day does not.
+    """
+    middle = instants.median() if instants.len() else None
+    return middle.date() if middle is not None else None
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as an opaque PNG of 256 colours, each within a few shades of the drawn one."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., :3]
+    few = Image.fromarray(drawn).quantize(
+        method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
+    few.putpalette(_mean_colours(np.asarray(few).ravel(), drawn.reshape(-1, 3)))
+    file = io.BytesIO()
+    few.save(file, "PNG")
+    return file.getvalue()
+
+
+def _mean_colours(entries: np.ndarray, colours: np.ndarray) -> bytes:
+    """Palette whose entries are the mean of the colours they stand for, so the ground is exact."""
+    counts = np.maximum(np.bincount(entries, minlength=256), 1)
+    sums = [np.bincount(entries, channel, 256) for channel in colours.T]
+    return np.rint(np.stack(sums, axis=1) / counts[:, None]).astype(np.uint8).tobytes()

@@ -1,0 +1,162 @@
+"""The bulk lane's executor: each date in a process of its own, as many at once as fit the machine."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import EngineEventData
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.multiprocess import MultiprocessExecutor
+
+from resources.machine import usable_cores
+
+PRELOAD = ["pipeline_assets.preload"]
+POLARS_THREADS = "POLARS_MAX_THREADS"
+
+
+class ProcessADate(dg.Executor):
+    """Dagster's multiprocess executor, sized at launch, whose run ends with a summary of its dates.
+
+    Processes are forked from a server that has everything loaded and runs nothing itself.
+    `dates_at_once` tells from the instance and the run's config how many dates fit.
+    """
+
+    def __init__(
+        self, dates_at_once: Callable[[dg.DagsterInstance, Mapping[str, Any]], int]
+    ) -> None:
+        self._dates_at_once = dates_at_once
+
+    @property
+    def retries(self) -> RetryMode:
+        """A date that fails is not tried again within the run."""
+        return RetryMode.DISABLED
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        """Execute the plan; the summary is there even if processes crash or the run is ended."""
+        at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
+        os.environ.setdefault(POLARS_THREADS, str(max(1, usable_cores() // at_once)))
+        processes = MultiprocessExecutor(
+            retries=self.retries,
+            max_concurrent=at_once,
+            start_method="forkserver",
+            explicit_forkserver_preload=PRELOAD,
+        )
+        summary = Summary()
+        try:
+            for event in processes.execute(plan_context, execution_plan):
+                summary.note(event)
+                yield event
+        finally:
+            dg.DagsterEvent.engine_event(
+                plan_context, str(summary), EngineEventData({"dates": summary.table()})
+            )
+
+
+@dataclass
+class DateResult:
+    """What became of a root's date: `done`, or why not."""
+
+    root: str
+    date: str
+    rows: int = 0
+    seconds: float = 0
+    result: str = "interrupted"
+    crash: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def end(self, result: str) -> None:
+        """The date's process has ended."""
+        self.seconds, self.result = time.monotonic() - self.started, result
+
+
+class Summary:
+    """What became of the dates of a run, gathered from its events."""
+
+    def __init__(self) -> None:
+        self._dates: dict[str, DateResult] = {}
+
+    def note(self, event: dg.DagsterEvent) -> None:
+        """Take note of an event, if it is of a date."""
+        key = getattr(event.step_handle, "mapping_key", None)
+        if key is None:
+            return
+        if key not in self._dates:
+            self._dates[key] = DateResult(*date_of_key(key))
+        result, data = self._dates[key], event.event_specific_data
+        match event.event_type:
+            case dg.DagsterEventType.ASSET_MATERIALIZATION:
+                rows = data.materialization.metadata.get("dagster/row_count")
+                result.rows += rows.value if rows else 0
+            case dg.DagsterEventType.ENGINE_EVENT if data.error:
+                result.crash = event.message
+            case dg.DagsterEventType.STEP_SUCCESS:
+                result.end("done")
+            case dg.DagsterEventType.STEP_FAILURE:
+                result.end(result.crash or _reason(data))
+
+    def __str__(self) -> str:
+        dates = self._dates.values()
+        done = sum(date.result == "done" for date in dates)
+        lines = [
+            f"{date.date} {date.root:4}{date.rows:12,} rows {date.seconds:8.1f} s  {date.result}"
+            for date in dates
+        ]
+        return "\n".join([f"{done} of {len(lines)} dates done", *lines])
+
+    def table(self) -> dg.TableMetadataValue:
+        """The same as a table, for the UI."""
+        records = [
+            dg.TableRecord(
+                {
+                    "date": date.date,
+                    "root": date.root,
+                    "rows": date.rows,
+                    "seconds": round(date.seconds, 2),
+                    "result": date.result,
+                }
+            )
+            for date in self._dates.values()
+        ]
+        columns = {"date": "string", "root": "string", "rows": "int", "seconds": "float"}
+        schema = dg.TableSchema(
+            [dg.TableColumn(name, kind) for name, kind in (columns | {"result": "string"}).items()]
+        )
+        return dg.MetadataValue.table(records, schema)
+
+
+def end_with_the_run() -> None:
+    """Have this process, a date's, end as soon as the run's is gone.
+
+    It would do the date's work for nobody: its events have no reader left, and as soon as they fill
+    their pipe it would wait for one for ever.
+    """
+    run = multiprocessing.parent_process()
+
+    def watch() -> None:
+        run.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def key_of_date(root: str, day: str) -> str:
+    """The mapping key of a root's date, `ES_2025_06_05`."""
+    return f"{root}_{day}".replace("-", "_")
+
+
+def date_of_key(key: str) -> tuple[str, str]:
+    """The root and date of a mapping key."""
+    root, day = key.split("_", 1)
+    return root, day.replace("_", "-")
+
+
+def _reason(failure: Any) -> str:
+    """Why a step failed, in the words of what its code raised, Dagster's wrapping taken off."""
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    return (failure.error.cause or failure.error).message.strip()

@@ -1,0 +1,74 @@
+"""The run queue of the instance: as many runs at once as dates fit the machine, asked every time."""
+
+import dagster as dg
+from dagster._core.run_coordinator import SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+from pipeline_assets.capacity import dates_at_once
+from pipeline_assets.settings import instruments
+from pipeline_assets.stages import STAGES
+
+BULK = {"lane": "bulk"}
+"""The tag of a run that takes many dates at once, as many as fit."""
+
+
+class RunQueue(dg.QueuedRunCoordinator):
+    """Dagster's run queue, with a limit that follows the machine and what its dates need.
+
+    A run takes one date, but for those of the bulk lane: these wait until nothing else is under
+    way, and then have the machine to themselves.
+    """
+
+    def get_run_queue_config(self) -> RunQueueConfig:
+        """The limits that hold now; the daemon asks each time it takes runs off the queue."""
+        under_way = self._instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
+        queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+        first = self._instance.get_runs(queued, limit=1, ascending=True)
+        is_bulk = any(map(_is_bulk, [*under_way, *first]))
+        return (
+            super()
+            .get_run_queue_config()
+            ._replace(
+                max_concurrent_runs=1 if is_bulk else self._dates_at_once(),
+                tag_concurrency_limits=[
+                    {"key": key, "value": value, "limit": int(is_bulk)}
+                    for key, value in BULK.items()
+                ],
+            )
+        )
+
+    def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
+        """Queue a run, tagged with the roots and the date that it is of."""
+        run = context.dagster_run
+        self._instance.add_run_tags(run.run_id, root_and_date(run))
+        return super().submit_run(context)
+
+    def _dates_at_once(self) -> int:
+        return dates_at_once(self._instance, _all_roots(), [stage.table for stage in STAGES])
+
+
+def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
+    """The tags `root` and `date` of a run, by which it is found: `ES` and `2025-06-05`.
+
+    Several roots are joined by commas; a run of the bulk lane has its first and last date.
+    """
+    if _is_bulk(run):
+        roots = run.run_config.get("roots", _all_roots())
+        ends = [run.run_config.get("start"), run.run_config.get("end")]
+        days = run.run_config.get("dates") or [day for day in ends if day]
+    else:
+        roots = {key.path[0].upper() for key in run.asset_selection or ()}
+        days = [run.tags[PARTITION_NAME_TAG]] if PARTITION_NAME_TAG in run.tags else []
+    span = sorted({min(days), max(days)}) if days else []
+    tags = {"root": ",".join(sorted(roots)), "date": "..".join(span)}
+    return {name: value for name, value in tags.items() if value}
+
+
+def _is_bulk(run: dg.DagsterRun) -> bool:
+    return run.tags.items() >= BULK.items()
+
+
+def _all_roots() -> list[str]:
+    return [instrument.root for instrument in instruments()]

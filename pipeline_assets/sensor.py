@@ -1,0 +1,107 @@
+"""A new or changed raw file has its day made, off until switched on in the UI."""
+
+import hashlib
+import json
+import re
+import time
+from collections import defaultdict
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from pipeline_assets.jobs import request, trading_day
+from pipeline_assets.partitions import trading_days
+from pipeline_assets.raw import RAW, content_version
+from pipeline_assets.settings import instruments, raw_folder
+from resources.feed import raw_files
+
+DAYS_A_TICK = 20
+"""Days whose files are read in one evaluation, 100 MB in 0.2 s: Dagster allows it a minute."""
+SETTLED_SECONDS = 10
+"""A file changed more recently may still be written to."""
+
+_DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
+
+_Files = list[tuple[str, int, int]]
+"""Name, size and time of change (ns) of each file."""
+
+
+@dg.sensor(job=trading_day, minimum_interval_seconds=30)
+def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """A run for each day whose raw files are new or changed, delivered late or again included.
+
+    A day is run if the content of its files is not what its `raw_dbn` last recorded, so a file
+    replaced by an equal one, or a day made by another lane, asks for nothing. The cursor holds a
+    digest of each day's file names, sizes and times; only files of days where it differs are read.
+    """
+    before = json.loads(context.cursor or "{}")
+    seen: dict[str, dict[str, str]] = {}
+    requests, days_read = [], 0
+    for root in (instrument.root for instrument in instruments()):
+        known, seen[root] = before.get(root, {}), {}
+        for label, files in sorted(_files_by_date(raw_folder() / root).items()):
+            digest = _digest(files)
+            if known.get(label) != digest:
+                if days_read == DAYS_A_TICK or not _are_settled(files):
+                    continue
+                day = _trading_day(label)
+                if day is None:
+                    names = ", ".join(name for name, _, _ in files)
+                    context.log.info(f"{root}: no trading day in the name of {names}; ignored")
+                else:
+                    days_read += 1
+                    try:
+                        requests += _wanted(context.instance, root, day)
+                    except OSError as error:
+                        context.log.warning(f"{root} {day}: {error}; looked at again next time")
+                        continue
+            seen[root][label] = digest
+    return dg.SensorResult(
+        run_requests=requests,
+        cursor=json.dumps(seen, separators=(",", ":")),
+        skip_reason=None if requests else f"no new content, {days_read} days looked at",
+    )
+
+
+def _files_by_date(folder: Path) -> dict[str, _Files]:
+    """The DBN files of a folder by the dates in their names, YYYYMMDD, else by their names."""
+    files = defaultdict(list)
+    for path in folder.glob("*.dbn*"):
+        if path.name[0] != "." and path.name.endswith((".dbn", ".dbn.zst")):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                for label in _DATE.findall(path.name) or [path.name]:
+                    files[label].append((path.name, stat.st_size, stat.st_mtime_ns))
+    return files
+
+
+def _digest(files: _Files) -> str:
+    return hashlib.blake2b(repr(sorted(files)).encode(), digest_size=6).hexdigest()
+
+
+def _are_settled(files: _Files) -> bool:
+    now = time.time_ns()
+    return all(abs(now - changed) > SETTLED_SECONDS * 1e9 for _, _, changed in files)
+
+
+def _trading_day(label: str) -> date | None:
+    try:
+        day = date.fromisoformat(label)
+    except ValueError:
+        return None
+    return day if trading_days.has_partition_key(str(day)) else None
+
+
+def _wanted(instance: dg.DagsterInstance, root: str, day: date) -> list[dg.RunRequest]:
+    """The run of a day, unless its files are those that `raw_dbn` recorded."""
+    version = content_version(raw_files(raw_folder(), root, day)).value
+    recorded = instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey([root.lower(), RAW]), asset_partitions=[str(day)]),
+        limit=1,
+    ).records
+    if recorded and recorded[0].asset_materialization.tags["dagster/data_version"] == version:
+        return []
+    after = recorded[0].storage_id if recorded else 0
+    return [request(root, day, run_key=f"{root} {day} {version} after {after}")]

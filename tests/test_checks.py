@@ -1,0 +1,191 @@
+"""Checks: a good day passes all, each fails on the fault it is there for, and Dagster heeds them."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from kernels.features import TABLES, VECTOR_DIMS, schema
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.checks import CHECKS, Finding, findings
+from pipeline_assets.checks.episodes import MIN_EPISODES
+from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.panel import PanelLake
+from resources.lake import LakeDay, table_path, write_table
+from resources.simulated import simulate_day
+from tests.conftest import DAY
+from tests.faults import FAULTS, Fault, all_outcomes, dimension, in_row
+
+ES = INSTRUMENTS["ES"]
+FACTS = {"contract": "ESM5", "files": "ES-20250605.dbn.zst", "dropped/crossed_or_locked": 0}
+BY_NAME = {check.name: check for check in CHECKS}
+
+
+@pytest.fixture
+def tables(small_lake: Path) -> LakeDay:
+    """The good day, for a test to spoil."""
+    return LakeDay(small_lake, "es", DAY)
+
+
+def look(name: str, tables: LakeDay) -> Finding:
+    """What a check finds."""
+    return BY_NAME[name].look(tables)
+
+
+def test_a_good_day_passes_every_check(tables: LakeDay) -> None:
+    found = [entry for table in TABLES for entry in findings(tables, table)]
+    assert [check for check, _ in found] == list(CHECKS)
+    failed = {check.name: finding.message for check, finding in found if not finding.passed}
+    assert failed == {}
+    assert all(finding.message for _, finding in found)
+    assert look("no_dimension_is_constant", tables).message == "every dimension varies"
+
+
+def test_empty_tables_pass(tmp_path: Path) -> None:
+    tables = LakeDay(tmp_path, "es", DAY)
+    for table in TABLES:
+        write_table(pl.LazyFrame(schema=schema(table)), tables.path(table), FACTS)
+        for check, finding in findings(tables, table):
+            assert finding.passed, (check.name, finding.message)
+
+
+@pytest.mark.parametrize(
+    "fault", FAULTS, ids=[f"{n}-{fault.check}" for n, fault in enumerate(FAULTS)]
+)
+def test_a_fault_is_found_and_said(fault: Fault, tables: LakeDay) -> None:
+    tables.hold(fault.table, fault.spoil(tables.scan(fault.table).collect()))
+    check, finding = BY_NAME[fault.check], look(fault.check, tables)
+    assert not finding.passed
+    assert check.is_fatal == fault.is_fatal
+    for words in fault.says:
+        assert words.format(table=check.table) in finding.message
+    assert any(finding.figures.values())
+
+
+def test_every_check_has_a_fault() -> None:
+    elsewhere = {"few_books_were_dropped", "front_contract_holds"}
+    assert {fault.check for fault in FAULTS} | elsewhere == set(BY_NAME)
+
+
+def test_a_flag_may_be_the_same_all_day(tables: LakeDay) -> None:
+    names = [dimension.name for dimension in VECTOR_DIMS]
+    flag = names.index("setup_bid_wall_appeared")
+    vectors = tables.scan("setup_vectors").collect()
+    tables.hold("setup_vectors", dimension(flag, 0.0)(vectors))
+    assert look("no_dimension_is_constant", tables).passed
+
+
+def test_few_episodes_are_not_judged(tables: LakeDay) -> None:
+    few = MIN_EPISODES - 1
+    vectors = tables.scan("setup_vectors").collect()
+    tables.hold("setup_vectors", dimension(5, 1.5)(vectors)[:few])
+    assert look("no_dimension_is_constant", tables).passed
+    episodes = all_outcomes("CHOP")(tables.scan("level_episodes").collect())
+    tables.hold("level_episodes", episodes.filter(episode_id=vectors["episode_id"][0]))
+    assert look("outcomes_are_plausible", tables).passed
+
+
+def test_an_event_just_before_midnight_belongs_to_the_day(tables: LakeDay) -> None:
+    ticks = tables.scan("clean_ticks").collect()
+    midnight = ticks["ts_event"].dt.truncate("1d")[0]
+    tables.hold(
+        "clean_ticks", in_row(0, ts_event=pl.lit(midnight - timedelta(milliseconds=5)))(ticks)
+    )
+    assert look("ticks_are_of_the_day", tables).passed
+
+
+def ticks_with(lake: Path, day: date, **facts: str | int) -> LakeDay:
+    """A day of which the lake has 99 ticks and these facts."""
+    tables = LakeDay(lake, "es", day)
+    ticks = pl.DataFrame({"is_bad_book": [False] * 99})
+    write_table(ticks.lazy(), tables.path("clean_ticks"), FACTS | facts)
+    return tables
+
+
+def test_a_share_of_crossed_books_warns(tmp_path: Path) -> None:
+    check = BY_NAME["few_books_were_dropped"]
+    assert not check.is_fatal
+    others = {"dropped/other_contract": 10**6, "dropped/spread": 10**6}
+    tables = ticks_with(tmp_path, DAY, **others | {"dropped/crossed_or_locked": 1})
+    assert check.look(tables).passed
+    tables = ticks_with(tmp_path, DAY, **{"dropped/crossed_or_locked": 2})
+    finding = check.look(tables)
+    assert not finding.passed
+    assert finding.figures == {"crossed_share": 2 / 101, "crossed_records": 2}
+    for words in ("2 of the contract's records, 1.98%", "ES-20250605.dbn.zst", "new download"):
+        assert words in finding.message
+
+
+@pytest.mark.parametrize(
+    ("days_before", "previous", "contract", "passed", "months", "says"),
+    [
+        (1, "ESM5", "ESM5", True, 0, "ESM5, as on 2025-06-04"),
+        (1, "ESM5", "ESU5", True, 3, "ESU5 after ESM5 on 2025-06-04: a roll"),
+        (1, "ESZ5", "ESH6", True, 3, "a roll"),
+        (1, "ESU5", "ESM5", False, -3, "ESM5 after ESU5 on 2025-06-04 goes back"),
+        (5, "ESU5", "ESM5", False, -3, "set `roll`"),
+        (8, "ESU5", "ESM5", True, 0, "no day before 2025-06-05"),
+    ],
+)
+def test_the_contract_of_the_day_before(
+    tmp_path: Path,
+    days_before: int,
+    previous: str,
+    contract: str,
+    passed: bool,
+    months: int,
+    says: str,
+) -> None:
+    check = BY_NAME["front_contract_holds"]
+    assert not check.is_fatal
+    ticks_with(tmp_path, DAY - timedelta(days=days_before), contract=previous)
+    finding = check.look(ticks_with(tmp_path, DAY, contract=contract))
+    assert finding.passed == passed
+    assert finding.figures == {"months_rolled": months}
+    assert says in finding.message
+
+
+def materialised(raw: Path, lake: Path) -> tuple[bool, list[str], dict[str, str]]:
+    """Materialise the day through Dagster.
+
+    Returns:
+        Whether the run succeeded, the tables made, and how bad each failed check is.
+    """
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize(
+            order_book_assets(ES),
+            partition_key=str(DAY),
+            instance=instance,
+            resources={
+                "raw": RawFolder(folder=str(raw)),
+                "io_manager": PanelLake(base_dir=str(lake)),
+            },
+            raise_on_error=False,
+        )
+        made = [event.asset_key.path[1] for event in run.get_asset_materialization_events()]
+        evaluations = run.get_asset_check_evaluations()
+        failed = {e.check_name: e.severity.value for e in evaluations if not e.passed}
+        assert {e.partition for e in evaluations} == {str(DAY)}
+    return run.success, made, failed
+
+
+def test_an_error_blocks_what_is_downstream(tmp_path: Path) -> None:
+    """A file of the day before, named as this day's, does not become bars."""
+    raw = tmp_path / "raw"
+    simulate_day(raw / "ES" / f"ES-{DAY:%Y%m%d}.dbn.zst", DAY - timedelta(days=1), events=5_000)
+    succeeded, made, failed = materialised(raw, tmp_path / "lake")
+    assert not succeeded
+    assert made == ["clean_ticks"]
+    assert failed == {"ticks_are_of_the_day": "ERROR"}
+    assert not table_path(tmp_path / "lake", "es", "bar5s", DAY).exists()
+
+
+def test_a_warning_blocks_nothing(small_raw: Path, tmp_path: Path) -> None:
+    """A contract earlier than that of the day before is an oddity."""
+    ticks_with(tmp_path, DAY - timedelta(days=1), contract="ESU5")
+    succeeded, made, failed = materialised(small_raw, tmp_path)
+    assert succeeded
+    assert made == list(TABLES)
+    assert failed == {"front_contract_holds": "WARN"}

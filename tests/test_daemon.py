@@ -1,0 +1,172 @@
+"""Backfills, the schedule and the sensor, run by the real daemon and asked for over GraphQL."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+
+from pipeline_assets.stages import STAGES
+from resources.feed import day_file, simulate_day
+from resources.lake import table_path
+from tests.live import REPOSITORY_SELECTOR, Deployment, deployed
+
+NEW_YORK = ZoneInfo("America/New_York")
+TABLES = [stage.table for stage in STAGES]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """One deployment for the tests of this file; each has days of its own."""
+    with deployed(tmp_path_factory.mktemp("live")) as live:
+        yield live
+
+
+def test_backfill_survives_kill_of_daemon(live: Deployment) -> None:
+    days = [date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5)]
+    for day in days:
+        deliver(live, day)
+    backfill = live.backfill(days)
+    mine = {"dagster/backfill": backfill}
+    live.eventually(
+        "a run of the backfill starts",
+        lambda: "STARTED" in [run["status"] for run in live.runs(mine)],
+    )
+    live.kill("daemon")
+    assert {run["status"] for run in live.runs(mine)} != {"SUCCESS"}
+    live.start("daemon")
+    live.eventually(
+        "its runs are done", lambda: {run["status"] for run in live.runs(mine)} == {"SUCCESS"}
+    )
+    live.kill("daemon")
+    live.start("daemon")
+
+    assert live.end_of_backfill(backfill) == "COMPLETED_SUCCESS"
+    dates = [str(day) for day in days]
+    assert sorted(run["tags"]["dagster/partition"] for run in live.runs(mine)) == dates
+    for key in live.asset_keys():
+        assert sorted(live.materialised("/".join(key))) == dates
+    assert all(has_whole_day(live, day) for day in days)
+    assert stale_assets(live, days[0]) == []
+
+
+def test_kill_of_run_leaves_no_partial_table(live: Deployment) -> None:
+    day = date(2025, 6, 10)
+    deliver(live, day, events=200_000)
+    tags = {"dagster/partition": str(day)}
+    run = live.launch("trading_day", tags)
+    (part,) = live.eventually("a table is being written", lambda: hidden_files(live))
+    os.kill(int(part.name.split(".")[-2]), signal.SIGKILL)
+
+    assert live.end_of_run(run) == "FAILURE"
+    assert part.exists()
+    assert not table_path(live.lake, "ES", "clean_ticks", day).exists()
+
+    assert live.end_of_run(live.launch("trading_day", tags)) == "SUCCESS"
+    assert has_whole_day(live, day)
+    assert hidden_files(live) == []
+
+
+def test_schedule_across_daylight_saving(live: Deployment) -> None:
+    for friday, monday in [("2025-03-07", "2025-03-10"), ("2025-10-31", "2025-11-03")]:
+        midnight = datetime.fromisoformat(friday).replace(tzinfo=NEW_YORK)
+        ticks = live.query(
+            """query ($selector: ScheduleSelector!, $cursor: Float!)
+                { scheduleOrError(scheduleSelector: $selector) { ... on Schedule
+                  { futureTicks(cursor: $cursor, limit: 8) { results { timestamp } } } } }""",
+            selector=REPOSITORY_SELECTOR | {"scheduleName": "evening"},
+            cursor=midnight.timestamp(),
+        )["futureTicks"]["results"]
+        moments = [datetime.fromtimestamp(tick["timestamp"], NEW_YORK) for tick in ticks]
+        assert [f"{moment:%Y-%m-%d %H:%M}" for moment in moments] == [
+            f"{day} {hour}:30" for day in (friday, monday) for hour in (18, 19, 20, 21)
+        ]
+        for moment in moments[3:5]:
+            (wanted,) = evening(live, moment)["runRequests"]
+            assert wanted["tags"]["dagster/partition"] == f"{moment:%Y-%m-%d}"
+
+
+def test_schedule_skips_holiday(live: Deployment) -> None:
+    tick = evening(live, datetime(2025, 4, 18, 18, 30, tzinfo=NEW_YORK))
+    assert tick["runRequests"] == []
+    assert "Good Friday" in tick["skipReason"]
+
+
+def test_late_file_is_made_once(live: Deployment) -> None:
+    day = date(2025, 6, 12)
+    at_half_past = [datetime(2025, 6, 12, hour, 30, tzinfo=NEW_YORK) for hour in (18, 19, 20)]
+    for kind, name in [("schedule", "evening"), ("sensor", "deliveries")]:
+        assert live.state(kind, name)["status"] == "STOPPED"
+    live.turn_on("schedule", "evening")
+    assert live.state("schedule", "evening")["status"] == "RUNNING"
+
+    (wanted,) = evening(live, at_half_past[0])["runRequests"]
+    assert wanted["tags"].items() >= {"root": "ES", "date": str(day)}.items()
+    assert sorted(key["path"] for key in wanted["assetSelection"]) == sorted(live.asset_keys())
+    run = live.launch("trading_day", wanted["tags"], wanted["assetSelection"])
+    assert live.end_of_run(run) == "FAILURE"
+    (again,) = evening(live, at_half_past[1])["runRequests"]
+    assert again["tags"] == wanted["tags"]
+
+    deliver(live, day)
+    live.turn_on("sensor", "deliveries")
+    asked_for = {"dagster/sensor_name": "deliveries", "date": str(day)}
+    (run,) = live.eventually("the sensor asks for the day", lambda: live.runs(asked_for))
+    assert live.end_of_run(run["runId"]) == "SUCCESS"
+    assert has_whole_day(live, day)
+    tick = evening(live, at_half_past[2])
+    assert tick["runRequests"] == []
+    assert "done" in tick["skipReason"]
+
+    deliver(live, day)
+    assert deliveries(live, day) == []
+    deliver(live, day, seed=1)
+    (again,) = deliveries(live, day)
+    assert again["runKey"] not in run["tags"].values()
+    live.eventually("the sensor asks for the changed day", lambda: len(live.runs(asked_for)) == 2)
+
+
+def evening(live: Deployment, moment: datetime) -> dict[str, Any]:
+    """What the schedule asks for at a moment."""
+    return live.dry_run("schedule", "evening", moment.timestamp())
+
+
+def deliveries(live: Deployment, day: date) -> list[dict[str, Any]]:
+    """The runs of a day that the sensor asks for now, after what it has seen."""
+    cursor = live.state("sensor", "deliveries")["lastCursor"]
+    requests = live.dry_run("sensor", "deliveries", cursor)["runRequests"]
+    return [request for request in requests if request["tags"]["date"] == str(day)]
+
+
+def deliver(live: Deployment, day: date, events: int = 3_000, seed: int = 0) -> Path:
+    """Put a simulated day into the raw folder, as a copy that keeps its time of change."""
+    path = simulate_day(day_file(live.raw, "ES", day), day, events=events, seed=seed)
+    minutes_ago = time.time() - 600 - time.monotonic() % 60
+    os.utime(path, (minutes_ago, minutes_ago))
+    return path
+
+
+def has_whole_day(live: Deployment, day: date) -> bool:
+    """Whether every table of a day is there and readable."""
+    paths = [table_path(live.lake, "ES", table, day) for table in TABLES]
+    return all(path.exists() and pl.read_parquet(path).width for path in paths)
+
+
+def hidden_files(live: Deployment) -> list[Path]:
+    """What is being written, or was left half-written."""
+    return [path for path in live.lake.rglob(".*") if path.is_file()]
+
+
+def stale_assets(live: Deployment, day: date) -> list[list[str]]:
+    """The assets that Dagster does not hold to be fresh for a day."""
+    nodes = live.query(
+        "query ($day: String!) { assetNodes { assetKey { path } staleStatus(partition: $day) } }",
+        day=str(day),
+    )
+    return [node["assetKey"]["path"] for node in nodes if node["staleStatus"] != "FRESH"]

@@ -1,0 +1,93 @@
+"""The raw files as an asset: their version, and what it makes stale."""
+
+from datetime import date
+from pathlib import Path
+from shutil import copy
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.panel import PanelLake
+from pipeline_assets.raw import content_version, deliver
+from resources.feed import FolderFeed, RawDataMissing, simulate_day
+
+DAY = date(2025, 6, 5)
+RAW_DBN, CLEAN_TICKS = dg.AssetKey(["es", "raw_dbn"]), dg.AssetKey(["es", "clean_ticks"])
+
+
+def test_version_is_the_content(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"book")
+    copy(one, other)
+    assert content_version([one]) == content_version([other])
+    other.write_bytes(b"bool")
+    assert content_version([one]) != content_version([other])
+    assert content_version([one, other]) != content_version([other, one])
+    assert content_version([one, other]) != content_version([one])
+
+
+def test_boundary_between_files_counts(tmp_path: Path) -> None:
+    contents = {"a": b"bo", "b": b"ok", "c": b"b", "d": b"ook"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    assert content_version([tmp_path / "a", tmp_path / "b"]) != content_version(
+        [tmp_path / "c", tmp_path / "d"]
+    )
+
+
+def test_metadata_say_which_files_and_what_the_feed_says(tmp_path: Path) -> None:
+    files = [tmp_path / "ES" / f"{part}-20250605.dbn.zst" for part in ("a", "b")]
+    for path in files:
+        simulate_day(path, DAY, events=100)
+    delivery = deliver(FolderFeed(tmp_path), "ES", DAY)
+    assert delivery.metadata == {
+        "files": "a-20250605.dbn.zst, b-20250605.dbn.zst",
+        "feed": "folder",
+        "bytes": sum(path.stat().st_size for path in files),
+    }
+    assert delivery.data_version == content_version(files)
+
+
+def test_missing_day_fails(tmp_path: Path) -> None:
+    with pytest.raises(RawDataMissing, match="put the day's MBP-10 file there"):
+        deliver(FolderFeed(tmp_path), "ES", DAY)
+
+
+def test_same_bytes_again_make_nothing_stale_and_others_do(tmp_path: Path) -> None:
+    assets = order_book_assets(INSTRUMENTS["ES"])
+    resources = {
+        "feed": FolderFeed(tmp_path / "raw"),
+        "raw": RawFolder(folder=str(tmp_path / "raw")),
+        "io_manager": PanelLake(base_dir=str(tmp_path / "lake")),
+    }
+    graph = dg.Definitions(assets, resources=resources).resolve_asset_graph()
+    path = tmp_path / "raw" / "ES" / "20250605.dbn.zst"
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def materialise(*keys: dg.AssetKey) -> None:
+            dg.materialize(
+                assets, instance=instance, resources=resources, partition_key=str(DAY),
+                selection=list(keys),
+            )  # fmt: skip
+
+        def status() -> StaleStatus:
+            resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+            return resolver.get_status(CLEAN_TICKS, str(DAY))
+
+        simulate_day(path, DAY, events=1_000)
+        materialise(RAW_DBN, CLEAN_TICKS)
+        assert status() is StaleStatus.FRESH
+        copy(path, tmp_path / "again")
+        path.unlink()
+        copy(tmp_path / "again", path)
+        materialise(RAW_DBN)
+        assert status() is StaleStatus.FRESH
+        simulate_day(path, DAY, events=1_000, seed=1)
+        materialise(RAW_DBN)
+        assert status() is StaleStatus.STALE
+        materialise(CLEAN_TICKS)
+        assert status() is StaleStatus.FRESH

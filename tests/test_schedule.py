@@ -1,0 +1,83 @@
+"""What the evening schedule asks for; its ticks and holidays by the real server: test_daemon.py."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from pipeline_assets.partitions import trading_days, why_closed
+from pipeline_assets.schedule import NEW_YORK, evening
+
+DAY = date(2025, 6, 5)
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """An instance without runs, of two roots."""
+    monkeypatch.setenv("MBP10_ROOTS", "ES,NQ")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+def asked_for(instance: dg.DagsterInstance, day: date = DAY) -> list[dg.RunRequest] | dg.SkipReason:
+    """What the schedule asks for in the evening of a day."""
+    moment = datetime(day.year, day.month, day.day, 18, 30, tzinfo=ZoneInfo(NEW_YORK))
+    with dg.build_schedule_context(instance, scheduled_execution_time=moment) as context:
+        return evening(context)
+
+
+def add_run(instance: dg.DagsterInstance, root: str, status: dg.DagsterRunStatus) -> None:
+    """A run of the day as the schedule or the sensor asks for it."""
+    tags = {"root": root, "date": str(DAY)}
+    run = dg.DagsterRun(job_name="trading_day", status=status, tags=tags)
+    instance.add_run(run)
+
+
+def test_one_run_a_root(instance: dg.DagsterInstance) -> None:
+    runs = asked_for(instance)
+    assert [run.tags["root"] for run in runs] == ["ES", "NQ"]
+    assert len({run.run_key for run in runs}) == 2
+    for run in runs:
+        assert run.partition_key == str(DAY)
+        assert {key.path[0] for key in run.asset_selection} == {run.tags["root"].lower()}
+        assert {"raw_dbn", "setup_vectors"} <= {key.path[1] for key in run.asset_selection}
+
+
+def test_only_what_failed_is_tried_again(instance: dg.DagsterInstance) -> None:
+    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS)
+    add_run(instance, "NQ", dg.DagsterRunStatus.FAILURE)
+    (run,) = asked_for(instance)
+    assert run.tags["root"] == "NQ"
+    add_run(instance, "NQ", dg.DagsterRunStatus.STARTED)
+    assert "done or under way" in asked_for(instance).skip_message
+
+
+@pytest.mark.parametrize(
+    ("day", "word"),
+    [
+        (date(2025, 4, 18), "Good Friday"),
+        (date(2025, 12, 25), "Christmas"),
+        (date(2025, 1, 9), "special closing"),
+        (date(2025, 6, 7), "Saturday"),
+    ],
+)
+def test_no_session_is_skipped(instance: dg.DagsterInstance, day: date, word: str) -> None:
+    assert word in asked_for(instance, day).skip_message
+
+
+def test_what_is_open_is_a_partition() -> None:
+    keys = set(trading_days.get_partition_keys())
+    for ordinal in range(date(2024, 1, 1).toordinal(), date(2026, 1, 1).toordinal()):
+        day = date.fromordinal(ordinal)
+        assert (str(day) in keys) == (why_closed(day) is None)
+
+
+@pytest.mark.parametrize(
+    "day", ["2025-03-07", "2025-03-10", "2025-10-31", "2025-11-03", "2025-06-05"]
+)
+def test_day_is_a_partition_in_its_evening(day: str) -> None:
+    moment = datetime.fromisoformat(f"{day}T18:30").replace(tzinfo=ZoneInfo(NEW_YORK))
+    assert trading_days.get_partition_keys(current_time=moment)[-1] == day
