@@ -195,13 +195,17 @@ def test_price_is_drawn_where_the_bars_are(day):
 
 
 def test_triggers_are_marked_by_direction_and_coloured_by_outcome(day):
-    upward, downward = figures(day)["level_episodes"].axes[0].collections
+    price = figures(day)["level_episodes"].axes[0]
+    upward, downward = price.collections
     assert day.vectors.height > 5
     for marks, direction in ((upward, 1), (downward, -1)):
         some = day.vectors.filter(approach_direction=direction).sort("trigger_bar_ts")
         x, y = marks.get_offsets().data.T
         assert x == pytest.approx(style.days(some["trigger_bar_ts"]))
         assert y == pytest.approx(some["level_price"].to_numpy())
+        marked = marks.get_offset_transform().transform(marks.get_offsets())
+        on_level = price.transData.transform(marks.get_offsets())
+        assert ((on_level - marked)[:, 1] * direction > 0).all()
         colours = [to_rgba(style.OUTCOME_COLOURS[outcome]) for outcome in some["outcome"]]
         assert marks.get_facecolors().tolist() == [list(colour) for colour in colours]
     tip, base = upward.get_paths()[0].vertices[0], upward.get_paths()[0].vertices[1]
@@ -269,7 +273,12 @@ def test_what_was_dropped(day):
         for label, bar in zip(panel.get_yticklabels(), panel.patches, strict=True)
     } == {reason.replace("_", " "): count for reason, count in day.dropped.items()}
     assert sum(day.dropped.values()) > 0
-    assert "not known" in words(market.clean_ticks(day.ticks, {}))
+
+
+def test_what_was_dropped_is_left_out_where_it_is_not_known(day):
+    figure = market.clean_ticks(day.ticks, {})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["ticks / min"]
+    assert size(previews.clean_ticks(day.ticks, {})) == (style.WIDTH, 366)
 
 
 def test_only_three_columns_of_the_ticks_are_read(day):

@@ -206,7 +206,7 @@ def _draw_map(axes: Axes, figure: Figure, scaled: np.ndarray, families: _Familie
     axes.set_xticks(
         list(families.centres.values()),
         list(families.centres),
-        rotation=40,
+        rotation=50,
         ha="left",
         rotation_mode="anchor",
     )

@@ -39,7 +39,7 @@ _ACTIONS = {
 
 
 def clean_ticks(ticks: pl.LazyFrame, dropped: Mapping[str, int]) -> Figure:
-    """Ticks a minute by action, over what was dropped by reason."""
+    """Ticks a minute by action, over what was dropped by reason if that is known."""
     what = "Ticks a minute by action"
     counts = _ticks_a_minute(ticks)
     if counts.is_empty():
@@ -47,16 +47,17 @@ def clean_ticks(ticks: pl.LazyFrame, dropped: Mapping[str, int]) -> Figure:
     day = style.utc_day(counts["minute"])
     symbol = ticks.select("symbol").head(1).collect().item()
     kept = counts["len"].sum()
-    words = style.counted(kept, "tick")
-    words += f" kept, {sum(dropped.values()):,} dropped" if dropped else ""
+    lost = f"kept, {sum(dropped.values()):,} dropped" if dropped else "kept"
     figure = style.new_figure(
-        500,
+        500 if dropped else 366,
         style.heading(symbol, day, what),
-        f"{words}; grey by minute, coloured the mean of {_SPAN_MINUTES} minutes",
+        f"{style.counted(kept, 'tick')} {lost}; grey by minute, coloured the mean of"
+        f" {_SPAN_MINUTES} minutes",
     )
     axes = style.panel(figure, 76, 230, "ticks / min")
     _draw_actions(axes, counts.filter(pl.col("minute").dt.date() == day))
-    _draw_dropped(style.panel(figure, 372, 82, left=150, right=170), dropped, kept)
+    if dropped:
+        _draw_dropped(style.panel(figure, 372, 82, left=150, right=170), dropped, kept)
     return figure
 
 
@@ -130,10 +131,7 @@ def _draw_minutes(
 
 
 def _draw_dropped(axes: Axes, dropped: Mapping[str, int], kept: int) -> None:
-    if not dropped:
-        axes.set_axis_off()
-        style.say(axes, "what was dropped is not known here; the materialisation records it")
-        return
+    """A bar a reason, also where nothing was dropped for it."""
     total = kept + sum(dropped.values())
     names = [reason.replace("_", " ") for reason in dropped]
     bars = axes.barh(names, list(dropped.values()), color=style.PURPLE, height=0.7)

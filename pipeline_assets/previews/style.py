@@ -29,7 +29,7 @@ TEXT, SMALL, TITLE = 9.0, 8.0, 11.5
 GROUND, PANEL, INK, FAINT, GRID = "#f7f7f5", "#ffffff", "#222222", "#5f5f5f", "#dededa"
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
-YELLOW, BLUE, VERMILLION, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
+BLUE, VERMILLION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
 """The palette of Okabe and Ito, told apart by every kind of colour vision."""
 
 PAST_DATA = "past the data"
