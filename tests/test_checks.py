@@ -13,6 +13,8 @@ from pipeline_assets.checks import CHECKS, Finding, findings
 from pipeline_assets.checks.episodes import MIN_EPISODES
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
+from pipeline_assets.raw import RAW
+from resources.feed import FolderFeed
 from resources.lake import LakeDay, table_path, write_table
 from resources.simulated import simulate_day
 from tests.conftest import DAY
@@ -159,6 +161,7 @@ def materialised(raw: Path, lake: Path) -> tuple[bool, list[str], dict[str, str]
             partition_key=str(DAY),
             instance=instance,
             resources={
+                "feed": FolderFeed(raw),
                 "raw": RawFolder(folder=str(raw)),
                 "io_manager": PanelLake(base_dir=str(lake)),
             },
@@ -177,7 +180,7 @@ def test_an_error_blocks_what_is_downstream(tmp_path: Path) -> None:
     simulate_day(raw / "ES" / f"ES-{DAY:%Y%m%d}.dbn.zst", DAY - timedelta(days=1), events=5_000)
     succeeded, made, failed = materialised(raw, tmp_path / "lake")
     assert not succeeded
-    assert made == ["clean_ticks"]
+    assert made == [RAW, "clean_ticks"]
     assert failed == {"ticks_are_of_the_day": "ERROR"}
     assert not table_path(tmp_path / "lake", "es", "bar5s", DAY).exists()
 
@@ -187,5 +190,5 @@ def test_a_warning_blocks_nothing(small_raw: Path, tmp_path: Path) -> None:
     ticks_with(tmp_path, DAY - timedelta(days=1), contract="ESU5")
     succeeded, made, failed = materialised(small_raw, tmp_path)
     assert succeeded
-    assert made == list(TABLES)
+    assert made == [RAW, *TABLES]
     assert failed == {"front_contract_holds": "WARN"}

@@ -148,7 +148,11 @@ def test_the_check_runs_from_the_ui(tmp_path: Path, instance: dg.DagsterInstance
         assets=[*order_book_assets(ES), *lake_assets([ES])],
         asset_checks=checks,
         jobs=[job],
-        resources={"io_manager": PanelLake(base_dir=str(tmp_path)), "raw": object()},
+        resources={
+            "io_manager": PanelLake(base_dir=str(tmp_path)),
+            "raw": object(),
+            "feed": object(),
+        },
     )
     run = defs.resolve_job_def("fresh").execute_in_process(instance=instance)
     (evaluation,) = run.get_asset_check_evaluations()

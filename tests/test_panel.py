@@ -14,7 +14,9 @@ from pipeline_assets.features_page import in_markdown
 from pipeline_assets.lineage import sources
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake, describe
+from pipeline_assets.raw import RAW
 from pipeline_assets.stages import STAGES, Stage
+from resources.feed import FolderFeed
 from resources.lake import LakeDay, write_table
 from tests.conftest import DAY
 
@@ -144,14 +146,15 @@ def test_a_materialisation_carries_the_description(small_raw: Path, tmp_path: Pa
             partition_key=str(DAY),
             instance=instance,
             resources={
+                "feed": FolderFeed(small_raw),
                 "raw": RawFolder(folder=str(small_raw)),
                 "io_manager": PanelLake(base_dir=str(tmp_path)),
             },
         )
     made = {event.asset_key.path[1]: event for event in run.get_asset_materialization_events()}
-    assert list(made) == list(TABLES)
-    for table, event in made.items():
-        metadata = event.materialization.metadata
+    assert list(made) == [RAW, *TABLES]
+    for table in TABLES:
+        metadata = made[table].materialization.metadata
         assert types(metadata) == OF_EVERY_TABLE | OF_TABLE[table]
         assert math.isfinite(metadata["seconds"].value)
         assert metadata["picture"].value.startswith("![preview](data:image/png;base64,")
