@@ -38,20 +38,23 @@ from kernels.tick_loop import (
     walk_batch,
 )
 
-_BATCH = 16_384
+_BATCH = 32_768
 """Ticks read at a time: few enough that their columns are still cached when the loop comes."""
 
-_NAN_FOR_NULL = pl.selectors.float().fill_null(float("nan"))
+_AS_NUMBERS = (
+    pl.selectors.float().fill_null(float("nan")),
+    pl.col("ts_event", "action", "side").to_physical(),
+)
 _TICK_COLUMNS = ["ts_event", "action", "side", "depth", "price", "size"]
 _LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
 
 
 def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, BookColumns]:
-    """NumPy views of a batch's columns; the frame holds NaN for undefined prices."""
+    """NumPy views of a batch's columns, `_AS_NUMBERS`."""
     batch = batch.rechunk()
 
     def column(name: str) -> np.ndarray:
-        array = batch[name].to_physical().to_numpy(allow_copy=False)
+        array = batch[name].to_numpy(allow_copy=False)
         array.flags.writeable = False
         return array
 
@@ -65,7 +68,7 @@ def _walk_day(
 ) -> tuple[Bars, pl.DataFrame]:
     """All batches through the tick loop: the bars' sums and averages, and each bar's last book."""
     bars, walk, books = new_bars(n_bars), new_walk(), []
-    read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_NAN_FOR_NULL)
+    read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_AS_NUMBERS)
     for batch in read.collect_batches(chunk_size=_BATCH):
         walk_batch(*_read_batch(batch), point, first_bar, walk, bars)
         updated = np.flatnonzero(bars.last_book >= 0)
