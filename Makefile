@@ -25,8 +25,8 @@ test: install  ## lint and the whole test suite
 ui: install  ## the Dagster UI, http://localhost:3000
 	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
 
-bench: install  ## measure, print and keep the figures in benchmarks/
-	$(BIN)/python -m benchmarks.stages
+bench: install  ## measure; the table is printed, the figures are kept in benchmarks/results.json
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,min,max,rounds
 
 docs: install  ## write docs/features.md from the catalogue
 	$(BIN)/python -m pipeline_assets.features_page

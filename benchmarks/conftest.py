@@ -1,0 +1,74 @@
+"""The day that is measured, and the table of ratios printed under pytest-benchmark's own."""
+
+import json
+import os
+import platform
+import resource
+import sys
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import kernels
+from kernels.instrument import INSTRUMENTS
+from resources.dbn import scan_dbn
+from resources.feed import simulate_day
+from resources.lake import write_table
+
+DAY = date(2025, 6, 5)
+EVENTS = int(os.environ.get("BENCH_EVENTS", "1900000"))
+RESULTS = Path(__file__).with_name("results.json")
+YARDSTICK = "yardstick_decompress"
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated day of `BENCH_EVENTS` records as a `.dbn.zst` file."""
+    return simulate_day(tmp_path_factory.mktemp("raw") / "20250605.dbn.zst", DAY, events=EVENTS)
+
+
+@pytest.fixture(scope="session")
+def ticks(raw: Path) -> Path:
+    """The day's clean ticks as the lake keeps them."""
+    made = kernels.clean_ticks(scan_dbn(raw), INSTRUMENTS["ES"], DAY)
+    path = raw.with_name("clean_ticks.parquet")
+    write_table(made.ticks, path, {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def bars(ticks: Path) -> pl.DataFrame:
+    """The day's bars."""
+    return kernels.bar5s(pl.scan_parquet(ticks))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print each median and its spread, and its ratio to decompressing the day; keep them."""
+    benchmarks = terminalreporter.config._benchmarksession.benchmarks
+    seconds = {one.name.removeprefix("test_"): one.stats for one in benchmarks if one.stats.data}
+    if YARDSTICK not in seconds:
+        return
+    yardstick = seconds[YARDSTICK].median
+    write = terminalreporter.write_line
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    write(f"\n{EVENTS:,} events, {machine}; peak memory of this process {_peak() / 1e6:,.0f} MB")
+    write(f"{'':44}{'median':>10}{'least':>10}{'most':>10}{'x decompress':>14}{'M ticks/s':>11}")
+    for name, stats in seconds.items():
+        write(
+            f"{name.replace('_', ' '):44}{stats.median:9.3f}s{stats.min:9.3f}s{stats.max:9.3f}s"
+            f"{stats.median / yardstick:14.2f}{EVENTS / stats.median / 1e6:11.2f}"
+        )
+    kept = {
+        name: {"median": s.median, "least": s.min, "most": s.max} for name, s in seconds.items()
+    }
+    RESULTS.write_text(
+        json.dumps({"machine": machine, "events": EVENTS, "seconds": kept}, indent=1) + "\n"
+    )
+
+
+def _peak() -> int:
+    """Most memory this process ever held, in bytes."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
