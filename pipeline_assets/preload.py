@@ -13,6 +13,7 @@ import sqlalchemy.dialects.sqlite  # noqa: F401
 import upath  # noqa: F401
 from numba.core.dispatcher import Dispatcher
 
+import pipeline_assets.previews  # noqa: F401
 from pipeline_assets.definitions import defs
 
 

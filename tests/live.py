@@ -181,9 +181,9 @@ class Deployment:
         return self.eventually(f"backfill {backfill} ends", status)
 
     def asset_keys(self) -> list[list[str]]:
-        """The paths of all assets."""
-        nodes = self.query("{ assetNodes { assetKey { path } } }")
-        return [node["assetKey"]["path"] for node in nodes]
+        """The paths of all assets that a run makes."""
+        nodes = self.query("{ assetNodes { assetKey { path } isExecutable } }")
+        return [node["assetKey"]["path"] for node in nodes if node["isExecutable"]]
 
     def turn_on(self, kind: str, name: str) -> None:
         """Switch a `schedule` or `sensor` on, as in the UI."""
