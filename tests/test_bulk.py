@@ -1,0 +1,326 @@
+"""The bulk lane beside the asset lane, on a real deployment: same tables, same record, one run.
+
+The tests share a deployment and follow one another: a backfill with a corrupt file among its days,
+its re-execution once the file is replaced, processes killed and the dates taken up again.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
+from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.panel import PanelLake
+from resources.feed import FolderFeed
+from resources.lake import table_path
+from resources.simulated import simulate_day
+from tests.compare import TOLERANCE
+from tests.live import REPOSITORY_SELECTOR, Deployment, deployed
+
+DAYS = [date(2025, 6, day) for day in (3, 4, 5)]
+CORRUPT = DAYS[1]
+LONG = date(2025, 6, 6)
+"""A day that takes a while, for processes to be killed in."""
+
+LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params)
+    { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+RELAUNCH = """mutation ($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params)
+    { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+STALENESS = """query ($key: AssetKeyInput!, $day: String!) { assetNodeOrError(assetKey: $key)
+    { ... on AssetNode { staleStatus(partition: $day) staleCauses(partition: $day) { reason } } } }"""
+
+
+class Lane:
+    """A deployment seen through its runs of the job `backfill`."""
+
+    def __init__(self, live: Deployment) -> None:
+        self.live = live
+        self.instance = dg.DagsterInstance.from_config(str(live.home))
+
+    def launch(self, **config: Any) -> str:
+        """Queue a run, as the launchpad does; its id."""
+        selector = REPOSITORY_SELECTOR | {"jobName": "backfill"}
+        params = {"selector": selector, "runConfigData": config}
+        return self._run_id(self.live.query(LAUNCH, params=params))
+
+    def relaunch_from_failure(self, run: str) -> str:
+        """Queue what a run left undone, as the UI's button does; the new run's id."""
+        params = {"parentRunId": run, "strategy": "FROM_FAILURE"}
+        return self._run_id(self.live.query(RELAUNCH, params=params))
+
+    def run(self, **config: Any) -> tuple[str, str]:
+        """Run to the end; the run's id and status."""
+        run = self.launch(**config)
+        return run, self.live.end_of_run(run)
+
+    def results(self, run: str) -> dict[str, str]:
+        """What the run's summary says of each date."""
+        (summary,) = (
+            event.dagster_event.engine_event_data.metadata["dates"]
+            for event in self.instance.all_logs(run, of_type=dg.DagsterEventType.ENGINE_EVENT)
+            if "dates" in event.dagster_event.engine_event_data.metadata
+        )
+        return {record.data["date"]: record.data["result"] for record in summary.records}
+
+    def latest(self, asset: str, day: date) -> dg.EventLogRecord:
+        """The latest materialisation of an asset of ES."""
+        return latest(self.instance, asset, day)
+
+    def process(self, run: str) -> int:
+        """The process of a run."""
+        (pid,) = (
+            event.dagster_event.engine_event_data.metadata["pid"].value
+            for event in self.instance.all_logs(run, of_type=dg.DagsterEventType.ENGINE_EVENT)
+            if "parent process (pid" in event.message
+        )
+        return int(pid)
+
+    def process_writing(self, table: str, day: date) -> int:
+        """The process that is writing a table, as soon as one does."""
+        path = table_path(self.live.lake, "ES", table, day)
+
+        def pid() -> int | None:
+            pids = (int(part.name.split(".")[-2]) for part in path.parent.glob(f".{path.name}.*"))
+            return next(filter(psutil.pid_exists, pids), None)
+
+        return self.live.eventually(f"{path} is written", pid)
+
+    def retry(self, run: str) -> str:
+        """The run that the daemon starts in place of a lost one."""
+        (retry,) = self.live.eventually(
+            f"run {run} is tried again", lambda: self.live.runs({"dagster/parent_run_id": run})
+        )
+        return retry["runId"]
+
+    @staticmethod
+    def _run_id(started: Mapping[str, Any]) -> str:
+        assert started["__typename"] == "LaunchRunSuccess", started
+        return started["run"]["runId"]
+
+
+def latest(instance: dg.DagsterInstance, asset: str, day: date) -> dg.EventLogRecord:
+    """The latest materialisation of an asset of ES."""
+    of_day = dg.AssetRecordsFilter(dg.AssetKey(["es", asset]), asset_partitions=[str(day)])
+    return instance.fetch_materializations(of_day, limit=1).records[0]
+
+
+def raw_file(folder: Path, day: date) -> Path:
+    """Where a day's raw file lies."""
+    return folder / "ES" / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
+
+
+@pytest.fixture(scope="module")
+def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
+    """A deployment whose raw files are there, one of them cut off."""
+    with deployed(tmp_path_factory.mktemp("bulk")) as live:
+        for day in DAYS:
+            simulate_day(raw_file(live.raw, day), day, events=3_000)
+        simulate_day(raw_file(live.raw, LONG), LONG, events=300_000)
+        whole = raw_file(live.raw, CORRUPT).read_bytes()
+        raw_file(live.raw, CORRUPT).write_bytes(whole[: len(whole) // 2])
+        yield Lane(live)
+
+
+@pytest.fixture(scope="module")
+def failed(lane: Lane) -> str:
+    """The run of all days, of which one cannot be done."""
+    run, status = lane.run(start=str(DAYS[0]), end=str(DAYS[-1]))
+    assert status == "FAILURE"
+    return run
+
+
+@pytest.fixture(scope="module")
+def healed(lane: Lane, failed: str) -> str:
+    """Its re-execution, the file being whole again."""
+    simulate_day(raw_file(lane.live.raw, CORRUPT), CORRUPT, events=3_000)
+    run = lane.relaunch_from_failure(failed)
+    assert lane.live.end_of_run(run) == "SUCCESS"
+    return run
+
+
+@pytest.fixture(scope="module")
+def asset_lane(
+    lane: Lane, healed: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dg.DagsterInstance, Path]:
+    """The asset lane's instance and lake: a run of all assets for each of the same days."""
+    folder = tmp_path_factory.mktemp("assets")
+    instance = dg.DagsterInstance.local_temp(str(folder))
+    for day in DAYS:
+        dg.materialize(
+            order_book_assets(INSTRUMENTS["ES"]),
+            instance=instance,
+            partition_key=str(day),
+            resources={
+                "feed": FolderFeed(lane.live.raw),
+                "raw": RawFolder(folder=str(lane.live.raw)),
+                "io_manager": PanelLake(base_dir=str(folder / "lake")),
+            },
+        )
+    return instance, folder / "lake"
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({}, "say which dates"),
+        ({"start": "2025-06-02"}, "say which dates"),
+        ({"start": "2025-06-02", "end": "2025-06-03", "dates": ["2025-06-05"]}, "say which dates"),
+        ({"start": "2025-06-05", "end": "2025-06-02"}, "end 2025-06-02 is before start 2025-06-05"),
+        ({"start": "2025-06-07", "end": "2025-06-08"}, "no trading day from 2025-06-07"),
+        ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),
+        ({"dates": ["2025-06-05", "2025-06-07"]}, "not trading days: 2025-06-07; "),
+        ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
+        ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
+    ],
+)
+def test_impossible_config_is_refused(config: dict, says: str) -> None:
+    with pytest.raises(dg.Failure, match=re.escape(says)):
+        chosen_days(Backfill(**config))
+
+
+def test_days_are_trading_days_in_order() -> None:
+    christmas = Backfill(start="2025-12-24", end="2025-12-29")
+    assert chosen_days(christmas) == ["2025-12-24", "2025-12-26", "2025-12-29"]
+    assert chosen_days(Backfill(dates=["2025-06-05", "2025-06-03"])) == ["2025-06-03", "2025-06-05"]
+
+
+def test_one_bad_date_fails_alone_and_says_why(lane: Lane, failed: str) -> None:
+    results = lane.results(failed)
+    assert [results.pop(str(day)) for day in DAYS if day != CORRUPT] == ["done", "done"]
+    (reason,) = results.values()
+    assert raw_file(lane.live.raw, CORRUPT).name in reason
+    (step,) = (
+        event.step_key
+        for event in lane.instance.all_logs(failed, of_type=dg.DagsterEventType.STEP_FAILURE)
+    )
+    assert step == "one_date[ES_2025_06_04]"
+
+
+def test_re_execution_from_failure_takes_the_failed_date_only(lane: Lane, healed: str) -> None:
+    assert lane.results(healed) == {str(CORRUPT): "done"}
+
+
+def test_tables_are_those_of_the_asset_lane(lane: Lane, asset_lane: tuple) -> None:
+    _, lake = asset_lane
+    for table in TABLES:
+        for day in DAYS:
+            ours, theirs = (table_path(of, "ES", table, day) for of in (lane.live.lake, lake))
+            assert ours.read_bytes() == theirs.read_bytes(), ours
+
+
+def test_record_is_that_of_the_asset_lane(lane: Lane, asset_lane: tuple) -> None:
+    instance, _ = asset_lane
+    for asset in CHAIN:
+        for day in DAYS:
+            ours, theirs = lane.latest(asset, day), latest(instance, asset, day)
+            assert _metadata(ours) == _metadata(theirs)
+            assert _versions(ours) == _versions(theirs)
+            assert _pointers(ours).keys() == _pointers(theirs).keys()
+
+
+_OF_THE_RUN = ("path", "peak_memory_bytes", "seconds", "ticks_per_second")
+
+
+def _metadata(record: dg.EventLogRecord) -> dict[str, Any]:
+    """Metadata by name, that which differs from run to run by its type only."""
+    return {
+        name: type(entry) if name in _OF_THE_RUN else _comparable(entry.value)
+        for name, entry in record.asset_materialization.metadata.items()
+    }
+
+
+def _comparable(value: Any) -> Any:
+    """Floats are figures whose last bit depends on the order in which threads add up."""
+    return pytest.approx(value, rel=TOLERANCE) if isinstance(value, float) else value
+
+
+def _pointers(record: dg.EventLogRecord) -> dict[str, str]:
+    tags = record.asset_materialization.tags
+    return {name: value for name, value in tags.items() if "event_pointer" in name}
+
+
+def _versions(record: dg.EventLogRecord) -> dict[str, str]:
+    tags = record.asset_materialization.tags
+    return {name: value for name, value in tags.items() if "event_pointer" not in name}
+
+
+def test_partitions_are_up_to_date_in_the_ui(lane: Lane, healed: str) -> None:
+    for asset in CHAIN:
+        for day in DAYS:
+            node = lane.live.query(STALENESS, key={"path": ["es", asset]}, day=str(day))
+            assert node == {"staleStatus": "FRESH", "staleCauses": []}, (asset, day)
+
+
+def test_a_new_version_of_the_ticks_makes_what_follows_stale(lane: Lane, healed: str) -> None:
+    day = DAYS[0]
+    ticks = lane.latest("clean_ticks", day).asset_materialization
+    changed = {name: value for name, value in ticks.tags.items() if name != "dagster/data_version"}
+    lane.instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            ticks.asset_key, partition=str(day), tags=changed | {"dagster/data_version": "other"}
+        )
+    )
+    node = lane.live.query(STALENESS, key={"path": ["es", "bar5s"]}, day=str(day))
+    assert node["staleStatus"] == "STALE"
+
+
+def test_only_what_is_missing_is_made(lane: Lane, healed: str) -> None:
+    table_path(lane.live.lake, "ES", "bar5s", DAYS[2]).unlink()
+    run, status = lane.run(dates=[str(day) for day in DAYS])
+    assert (status, lane.results(run)) == ("SUCCESS", {str(DAYS[2]): "done"})
+
+
+def test_tables_are_made_from_those_in_the_lake(lane: Lane, healed: str) -> None:
+    day = DAYS[2]
+    ticks = lane.latest("clean_ticks", day).storage_id
+    config = {"stages": ["session_levels", "level_episodes"], "only_missing": False}
+    _, status = lane.run(dates=[str(day)], **config)
+    assert status == "SUCCESS"
+    assert lane.latest("clean_ticks", day).storage_id == ticks
+    assert lane.latest("level_episodes", day).storage_id > ticks
+
+
+def test_a_fatal_check_ends_the_date(lane: Lane, healed: str) -> None:
+    day, other = date(2025, 6, 9), DAYS[0]
+    raw_file(lane.live.raw, day).write_bytes(raw_file(lane.live.raw, other).read_bytes())
+    run, status = lane.run(dates=[str(day)])
+    assert status == "FAILURE"
+    assert f"ES {day}, clean_ticks: " in lane.results(run)[str(day)]
+    assert not table_path(lane.live.lake, "ES", "bar5s", day).exists()
+    check = dg.AssetCheckKey(dg.AssetKey(["es", "clean_ticks"]), "ticks_are_of_the_day")
+    (record,) = lane.instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert (record.partition, record.evaluation.passed) == (str(day), False)
+
+
+def test_what_a_killed_process_was_at_is_taken_up_again(lane: Lane, healed: str) -> None:
+    """A date's own process is killed in mid-write, then that of the run which takes it up again."""
+    ticks = table_path(lane.live.lake, "ES", "clean_ticks", LONG)
+    run = lane.launch(dates=[str(DAYS[0]), str(LONG)], only_missing=False)
+    os.kill(lane.process_writing("clean_ticks", LONG), signal.SIGKILL)
+    assert lane.live.end_of_run(run) == "FAILURE"
+    results = lane.results(run)
+    assert results.pop(str(DAYS[0])) == "done"
+    assert "SIGKILL" in results.pop(str(LONG))
+    assert not ticks.exists()
+
+    retry = lane.retry(run)
+    writer = lane.process_writing("clean_ticks", LONG)
+    os.kill(lane.process(retry), signal.SIGKILL)
+    lane.live.eventually("the date's process is gone", lambda: not psutil.pid_exists(writer))
+    assert not ticks.exists()
+
+    last = lane.retry(retry)
+    assert lane.live.end_of_run(last) == "SUCCESS"
+    assert lane.results(last) == {str(LONG): "done"}
+    assert [path.name for path in ticks.parent.iterdir() if path.name[0] == "."] == []
+    nothing_to_do, status = lane.run(dates=[str(LONG)])
+    assert (status, lane.results(nothing_to_do)) == ("SUCCESS", {})

@@ -1,0 +1,38 @@
+"""What the dates' processes are forked from has compiled kernels loaded."""
+
+import importlib
+from pathlib import Path
+
+import numba
+import pytest
+
+from pipeline_assets.preload import kernels, load_from_cache
+
+KERNEL = """
+from numba import njit
+
+@njit(cache=True)
+def twice(x):
+    return 2 * x
+"""
+
+
+def test_what_is_compiled_already_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "doubling.py").write_text(KERNEL)
+    module = importlib.import_module("doubling")
+    load_from_cache(module.twice)
+    assert module.twice.signatures == []
+    assert (module.twice(2), module.twice(2.5)) == (4, 5.0)
+
+    anew = importlib.reload(module).twice
+    load_from_cache(anew)
+    assert anew.signatures == [(numba.int64,), (numba.float64,)]
+    assert not anew.stats.cache_misses
+
+
+def test_every_kernel_is_found() -> None:
+    assert {"_walk_batch", "_triggers", "book_state"} <= {kernel.__name__ for kernel in kernels()}

@@ -1,0 +1,125 @@
+"""The run queue's limits: from the machine and what dates needed, and the bulk lane alone."""
+
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+
+from pipeline_assets.capacity import dates_at_once
+from pipeline_assets.run_queue import BULK, RunQueue, root_and_date
+from pipeline_assets.stages import STAGES
+from resources.machine import OVERRIDE, usable_cores
+from tests.live import REPOSITORY
+
+QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
+AT_ONCE = 5
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "__repository__"), "job"
+)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> dg.DagsterInstance:
+    """An instance as configured in the repository."""
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
+    return dg.DagsterInstance.from_config(str(tmp_path))
+
+
+def add_run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str]
+) -> None:
+    """A run as the storage knows it."""
+    run_id = str(uuid4())
+    instance.add_run(
+        dg.DagsterRun("job", run_id=run_id, status=status, tags=tags, remote_job_origin=ORIGIN)
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "runs_at_once", "bulk_at_once"),
+    [
+        ([], AT_ONCE, 0),
+        ([(STARTED, {}), (QUEUED, {}), (QUEUED, BULK)], AT_ONCE, 0),
+        ([(STARTED, {}), (QUEUED, BULK), (QUEUED, {})], 1, 1),
+        ([(QUEUED, BULK), (QUEUED, {})], 1, 1),
+        ([(STARTED, BULK), (QUEUED, {})], 1, 1),
+    ],
+    ids=["idle", "bulk waits its turn", "others end first", "bulk begins", "nothing beside bulk"],
+)
+def test_bulk_lane_has_the_machine_to_itself(
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    runs: list,
+    runs_at_once: int,
+    bulk_at_once: int,
+) -> None:
+    monkeypatch.setenv(OVERRIDE, str(AT_ONCE))
+    for status, tags in runs:
+        add_run(instance, status, tags)
+    config = instance.get_concurrency_config().run_queue_config
+    assert isinstance(instance.run_coordinator, RunQueue)
+    assert config.max_concurrent_runs == runs_at_once
+    (limit,) = config.tag_concurrency_limits
+    assert {limit["key"]: limit["value"]} == BULK
+    assert limit["limit"] == bulk_at_once
+
+
+def test_machine_is_asked_every_time(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at_once in ("2", "7"):
+        monkeypatch.setenv(OVERRIDE, at_once)
+        config = instance.get_concurrency_config().run_queue_config
+        assert config.max_concurrent_runs == int(at_once)
+
+
+def test_recorded_peaks_decide(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(OVERRIDE, raising=False)
+    tables = [stage.table for stage in STAGES]
+
+    def record(table: str, peak: int, day: str) -> None:
+        metadata = {"peak_memory_bytes": dg.MetadataValue.int(peak)}
+        key = dg.AssetKey(["es", table])
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(key, partition=day, metadata=metadata)
+        )
+
+    record("setup_vectors", 1, "2025-06-02")
+    assert dates_at_once(instance, ["ES"], tables) == usable_cores()
+    record("bar5s", 10**15, "2025-06-03")
+    assert dates_at_once(instance, ["ES"], tables) == 1
+    assert dates_at_once(instance, ["ES"], ["setup_vectors"]) == usable_cores()
+    for day in ("2025-06-04", "2025-06-05", "2025-06-06"):
+        record("bar5s", 1, day)
+    assert dates_at_once(instance, ["ES"], tables) == usable_cores()
+
+
+def test_runs_are_tagged_with_root_and_date() -> None:
+    assets = frozenset({dg.AssetKey(["es", "bar5s"]), dg.AssetKey(["nq", "bar5s"])})
+    of_day = dg.DagsterRun(
+        "job", run_id="1", asset_selection=assets, tags={"dagster/partition": "2025-06-05"}
+    )
+    assert root_and_date(of_day) == {"root": "ES,NQ", "date": "2025-06-05"}
+    assert root_and_date(dg.DagsterRun("job", run_id="2")) == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "date"),
+    [
+        ({"start": "2025-06-02", "end": "2025-06-30"}, "2025-06-02..2025-06-30"),
+        ({"dates": ["2025-06-05", "2025-06-03", "2025-06-04"]}, "2025-06-03..2025-06-05"),
+        ({"dates": ["2025-06-05"]}, "2025-06-05"),
+    ],
+)
+def test_bulk_runs_are_tagged_with_first_and_last_date(config: dict, date: str) -> None:
+    run = dg.DagsterRun("backfill", run_id="1", run_config=config | {"roots": ["ES"]}, tags=BULK)
+    assert root_and_date(run) == {"root": "ES", "date": date}
