@@ -166,7 +166,9 @@ def hidden_files(live: Deployment) -> list[Path]:
 def stale_assets(live: Deployment, day: date) -> list[list[str]]:
     """The assets that Dagster does not hold to be fresh for a day."""
     nodes = live.query(
-        "query ($day: String!) { assetNodes { assetKey { path } staleStatus(partition: $day) } }",
+        """query ($keys: [AssetKeyInput!], $day: String!)
+            { assetNodes(assetKeys: $keys) { assetKey { path } staleStatus(partition: $day) } }""",
+        keys=[{"path": key} for key in live.asset_keys()],
         day=str(day),
     )
     return [node["assetKey"]["path"] for node in nodes if node["staleStatus"] != "FRESH"]
