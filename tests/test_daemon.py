@@ -56,11 +56,10 @@ def test_backfill_survives_kill_of_daemon(live: Deployment) -> None:
     assert stale_assets(live, days[0]) == []
 
 
-def test_kill_of_run_leaves_no_partial_table(live: Deployment) -> None:
+def test_killed_run_leaves_no_partial_table_and_is_tried_again(live: Deployment) -> None:
     day = date(2025, 6, 10)
     deliver(live, day, events=200_000)
-    tags = {"dagster/partition": str(day)}
-    run = live.launch("trading_day", tags)
+    run = live.launch("trading_day", {"dagster/partition": str(day)})
     (part,) = live.eventually("a table is being written", lambda: hidden_files(live))
     os.kill(int(part.name.split(".")[-2]), signal.SIGKILL)
 
@@ -68,7 +67,10 @@ def test_kill_of_run_leaves_no_partial_table(live: Deployment) -> None:
     assert part.exists()
     assert not table_path(live.lake, "ES", "clean_ticks", day).exists()
 
-    assert live.end_of_run(live.launch("trading_day", tags)) == "SUCCESS"
+    (retry,) = live.eventually(
+        "the run is tried again", lambda: live.runs({"dagster/parent_run_id": run})
+    )
+    assert live.end_of_run(retry["runId"]) == "SUCCESS"
     assert has_whole_day(live, day)
     assert hidden_files(live) == []
 
@@ -166,8 +168,8 @@ def hidden_files(live: Deployment) -> list[Path]:
 def stale_assets(live: Deployment, day: date) -> list[list[str]]:
     """The assets that Dagster does not hold to be fresh for a day."""
     nodes = live.query(
-        """query ($keys: [AssetKeyInput!], $day: String!)
-            { assetNodes(assetKeys: $keys) { assetKey { path } staleStatus(partition: $day) } }""",
+        """query ($keys: [AssetKeyInput!], $day: String!) { assetNodes(assetKeys: $keys)
+            { assetKey { path } staleStatus(partition: $day) } }""",
         keys=[{"path": key} for key in live.asset_keys()],
         day=str(day),
     )
