@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from kernels.clean_ticks import DROP_REASONS
 from kernels.features import LEVELS, TABLES, Column
+from pipeline_assets import previews
 from pipeline_assets.features_page import PAGE, in_markdown
 from pipeline_assets.figures import Figure, figures
 from pipeline_assets.lineage import Source, sources
@@ -44,7 +44,7 @@ def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.Metada
     ticks = {"clean_ticks": rows, "bar5s": followed.get("ticks")}.get(table)
     return {
         "path": dg.MetadataValue.path(tables.path(table)),
-        "picture": _picture(tables, table),
+        "picture": dg.MetadataValue.md(previews.as_markdown(previews.draw(tables, table))),
         "dagster/row_count": dg.MetadataValue.int(rows),
         "dagster/size_bytes": dg.MetadataValue.int(tables.path(table).stat().st_size),
         "seconds": dg.MetadataValue.float(seconds),
@@ -52,26 +52,6 @@ def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.Metada
         **({} if ticks is None else {"ticks_per_second": dg.MetadataValue.float(ticks / seconds)}),
         **{name: _typed(figure) for name, figure in followed.items()},
     }
-
-
-_DRAWN_FROM = {
-    "session_levels": ("bar5s", "session_levels"),
-    "level_episodes": ("bar5s", "session_levels", "level_episodes"),
-}
-
-
-def _picture(tables: LakeDay, table: str) -> dg.MetadataValue:
-    """A table's picture, inline."""
-    from pipeline_assets import previews
-
-    if table == "clean_ticks":
-        facts = tables.facts(table)
-        dropped = {reason: facts[f"dropped/{reason}"] for reason in DROP_REASONS}
-        picture = previews.clean_ticks(tables.scan(table), dropped)
-    else:
-        drawn = _DRAWN_FROM.get(table, (table,))
-        picture = getattr(previews, table)(*(tables.scan(name).collect() for name in drawn))
-    return dg.MetadataValue.md(previews.as_markdown(picture))
 
 
 def _typed(figure: Figure) -> dg.MetadataValue:

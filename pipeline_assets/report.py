@@ -6,7 +6,7 @@ python -m pipeline_assets.report 2025-06-05 --root ES
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,47 +14,22 @@ from typing import NamedTuple
 import jinja2
 import polars as pl
 
+from kernels.clean_ticks import DROP_REASONS
 from kernels.features import TABLES
 from kernels.instrument import NEW_YORK
 from pipeline_assets import previews
+from pipeline_assets.checks import findings
+from pipeline_assets.figures import figures
 from pipeline_assets.previews import style
 from pipeline_assets.settings import lake_folder
 from resources.atomic import whole_file
-from resources.tables import table_path
+from resources.lake import LakeDay, UnreadableTable
 
 _DIRECTIONS = {1: "from below", -1: "from above"}
 
 
-class Check(NamedTuple):
-    """One check's result.
-
-    name: what was checked.
-    table: the table it was checked on.
-    passed: whether it held.
-    severity: `ERROR` or `WARN`, what it means if it does not.
-    message: what was found and what to do.
-    """
-
-    name: str
-    table: str
-    passed: bool
-    severity: str
-    message: str
-
-
 class MissingTables(FileNotFoundError):
     """Tables of the day are not in the lake; the message names them and says how to make them."""
-
-
-class _Day(NamedTuple):
-    """A day's tables as the report reads them, ticks lazily."""
-
-    clean_ticks: pl.LazyFrame
-    bar5s: pl.DataFrame
-    session_levels: pl.DataFrame
-    level_episodes: pl.DataFrame
-    approach_features: pl.DataFrame
-    setup_vectors: pl.DataFrame
 
 
 class _Table(NamedTuple):
@@ -67,45 +42,21 @@ class _Table(NamedTuple):
     picture: str
 
 
-def day_report(
-    lake: Path,
-    root: str,
-    day: date,
-    checks: Sequence[Check] = (),
-    dropped: Mapping[str, int] | None = None,
-) -> str:
-    """The page of a day, self-contained HTML.
-
-    Args:
-        lake: the lake's folder.
-        root: the instrument's root, `ES`.
-        day: the trading day.
-        checks: results to show; none says that none were run.
-        dropped: records that cleaning dropped, by reason, where it is known: the lake does not.
+def day_report(tables: LakeDay) -> str:
+    """The page of a day, self-contained HTML; all tables but the ticks are held from then on.
 
     Raises:
         MissingTables: a table of the day is not in the lake.
+        UnreadableTable: a table's file is damaged.
     """
-    paths = _paths(lake, root, day)
-    tables = _read(paths)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline_assets"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
-        root=root,
-        day=day,
-        contract=tables.session_levels["symbol"].first(),
-        figures=_figures(tables, dropped or {}),
-        tables=_tables(tables, paths, dropped or {}),
-        levels=_levels(tables),
-        outcomes=[style.plain_name(outcome) for outcome in style.OUTCOME_COLOURS],
-        checks=checks,
-        episodes=_episodes(tables),
-    )
+    _refuse_missing(tables)
+    try:
+        return _page(tables)
+    except pl.exceptions.PolarsError as error:
+        damaged = list(_damaged(tables))
+        if not damaged:
+            raise
+        raise UnreadableTable(f"{'; '.join(damaged)}; {_remedy(tables)}") from error
 
 
 def write_report(page: str, output: Path) -> None:
@@ -114,80 +65,103 @@ def write_report(page: str, output: Path) -> None:
         part.write_text(page, encoding="utf-8")
 
 
-def _paths(lake: Path, root: str, day: date) -> dict[str, Path]:
-    """Where each table of the day lies."""
-    paths = {table: table_path(lake, root, table, day) for table in TABLES}
-    missing = [path for path in paths.values() if not path.exists()]
+def _refuse_missing(tables: LakeDay) -> None:
+    missing = [path for path in map(tables.path, TABLES) if not path.exists()]
     if missing:
-        folder = lake / root.lower()
+        folder = tables.lake / tables.root.lower()
         raise MissingTables(
-            f"{root} {day} lacks {len(missing)} of {len(paths)} tables in {folder}:"
+            f"{tables.root} {tables.day} lacks {len(missing)} of {len(TABLES)} tables in {folder}:"
             f" {', '.join(str(path.relative_to(folder)) for path in missing)};"
-            " materialise the day, dagster asset materialize -m pipeline_assets.definitions"
-            f" --select group:{root.lower()} --partition {day}, or name another lake with --lake"
+            f" {_remedy(tables)}, or name another lake with --lake"
         )
-    return paths
 
 
-def _read(paths: Mapping[str, Path]) -> _Day:
-    frames = {table: pl.scan_parquet(path) for table, path in paths.items()}
-    ticks = frames.pop("clean_ticks")
-    return _Day(ticks, *(frame.collect() for frame in frames.values()))
+def _damaged(tables: LakeDay) -> Iterator[str]:
+    """Which files of the day cannot be read to their end, and why."""
+    for path in map(tables.path, TABLES):
+        try:
+            for _ in pl.scan_parquet(path).collect_batches():
+                pass
+        except pl.exceptions.PolarsError as error:
+            yield f"{path} cannot be read: {error}"
 
 
-def _figures(day: _Day, dropped: Mapping[str, int]) -> dict[str, str]:
+def _remedy(tables: LakeDay) -> str:
+    return (
+        "materialise the day, dagster asset materialize -m pipeline_assets.definitions"
+        f" --select group:{tables.root.lower()} --partition {tables.day}"
+    )
+
+
+def _page(tables: LakeDay) -> str:
+    for table in TABLES:
+        if table != "clean_ticks":
+            tables.hold(table, tables.scan(table).collect())
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline_assets"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        root=tables.root,
+        day=tables.day,
+        contract=tables.facts("clean_ticks")["contract"],
+        figures=_figures(tables),
+        levels=_levels(tables),
+        outcomes=[style.plain_name(outcome) for outcome in style.OUTCOME_COLOURS],
+        checks=[found for table in TABLES for found in findings(tables, table)],
+        tables=[_table(tables, table) for table in TABLES],
+        episodes=_episodes(tables),
+    )
+
+
+def _figures(tables: LakeDay) -> dict[str, str]:
     """The day's figures in words, by what they are."""
-    bars, vectors, ts = day.bar5s, day.setup_vectors, pl.col("ts_event")
-    ticks, first, last = day.clean_ticks.select(pl.len(), a=ts.min(), b=ts.max()).collect().row(0)
-    empty = (bars["bar5s_meta_msg_cnt_sum"] == 0).mean()
-    spread = bars["bar5s_state_spread_pts_twa"].median()
-    bought, sold = (bars[f"bar5s_trade_agg{side}_vol_sum"].sum() for side in ("buy", "sell"))
-    cut = {name: vectors[f"is_truncated_{name}"].sum() for name in ("lookback", "forward")}
-    figures = {
-        "ticks": f"{ticks:,}",
-        "first and last tick": f"{_clock(first)} and {_clock(last)}" if ticks else "none",
-        "bars of 5 s": f"{bars.height:,}",
+    ticks, bars, episodes = (
+        figures(tables, table) for table in ("clean_ticks", "bar5s", "level_episodes")
+    )
+    ts = pl.col("ts_event")
+    first, last = tables.scan("clean_ticks").select(a=ts.min(), b=ts.max()).collect().row(0)
+    bought, sold = (pl.col(f"bar5s_trade_agg{side}_vol_sum").sum() for side in ("buy", "sell"))
+    count, bought, sold = (
+        tables.scan("bar5s").select(pl.len(), bought=bought, sold=sold).collect().row(0)
+    )
+    empty, spread = bars["empty_bar_share"], bars["spread_pts_median"]
+    return {
+        "ticks": f"{bars['ticks']:,}",
+        "first and last tick": f"{_clock(first)} and {_clock(last)}" if first else "none",
+        "bars of 5 s": f"{count:,}",
         "bars without a tick": "none" if empty is None else f"{empty:.1%}",
         "median spread": "none" if spread is None else f"{spread:.4g} points",
-        "traded volume": f"{bars['bar5s_trade_vol_sum'].sum():,.0f} contracts",
+        "traded volume": f"{bars['traded_volume']:,} contracts",
         "contracts by aggressor": f"{bought:,.0f} bought, {sold:,.0f} sold",
-        "triggers": f"{vectors.height:,}",
-        "windows cut short": f"{cut['lookback']:,} before, {cut['forward']:,} after the trigger",
+        "triggers": f"{episodes['episodes']:,}",
+        "windows cut short": f"{episodes['truncated_lookback']:,} before,"
+        f" {episodes['truncated_forward']:,} after the trigger",
+    } | {
+        f"dropped: {style.plain_name(reason)}": f"{ticks[f'dropped_{reason}']:,}"
+        for reason in DROP_REASONS
     }
-    return figures | {
-        f"dropped: {reason.replace('_', ' ')}": f"{count:,}" for reason, count in dropped.items()
-    }
 
 
-def _tables(day: _Day, paths: Mapping[str, Path], dropped: Mapping[str, int]) -> list[_Table]:
-    """Every table with its size and picture."""
-    pictures = {
-        "clean_ticks": previews.clean_ticks(day.clean_ticks, dropped),
-        "bar5s": previews.bar5s(day.bar5s),
-        "session_levels": previews.session_levels(day.bar5s, day.session_levels),
-        "level_episodes": previews.level_episodes(
-            day.bar5s, day.session_levels, day.level_episodes
-        ),
-        "approach_features": previews.approach_features(day.approach_features),
-        "setup_vectors": previews.setup_vectors(day.setup_vectors),
-    }
-    return [
-        _Table(
-            table,
-            pl.scan_parquet(path).select(pl.len()).collect().item(),
-            len(TABLES[table]),
-            path.stat().st_size,
-            previews.data_uri(pictures[table]),
-        )
-        for table, path in paths.items()
-    ]
+def _table(tables: LakeDay, table: str) -> _Table:
+    return _Table(
+        table,
+        tables.scan(table).select(pl.len()).collect().item(),
+        len(TABLES[table]),
+        tables.path(table).stat().st_size,
+        previews.data_uri(previews.draw(tables, table)),
+    )
 
 
-def _levels(day: _Day) -> list[dict[str, object]]:
+def _levels(tables: LakeDay) -> list[dict[str, object]]:
     """Every level with its price, its triggers and how many of them had each outcome."""
-    vectors = day.setup_vectors.select("level_type", style.OUTCOME_LABEL)
+    levels = tables.scan("session_levels").select("level_type", "level_price").collect()
+    vectors = tables.scan("setup_vectors").select("level_type", style.OUTCOME_LABEL).collect()
     rows = []
-    for level, price in day.session_levels.select("level_type", "level_price").iter_rows():
+    for level, price in levels.iter_rows():
         outcomes = Counter(vectors.filter(level_type=level)["outcome"])
         rows.append(
             {
@@ -200,14 +174,16 @@ def _levels(day: _Day) -> list[dict[str, object]]:
     return rows
 
 
-def _episodes(day: _Day) -> list[dict[str, object]]:
+def _episodes(tables: LakeDay) -> list[dict[str, object]]:
     """Every episode, in time order."""
-    triggers = day.level_episodes.filter("is_trigger_bar").select("episode_id", "extension_count")
+    triggers = tables.scan("level_episodes").filter("is_trigger_bar")
     rows = (
-        day.setup_vectors.drop("vector")
-        .join(triggers, "episode_id")
+        tables.scan("setup_vectors")
+        .drop("vector")
+        .join(triggers.select("episode_id", "extension_count"), "episode_id", maintain_order="left")
         .with_columns(style.OUTCOME_LABEL)
         .sort("trigger_bar_ts", maintain_order=True)
+        .collect()
     )
     return [
         {
@@ -253,8 +229,8 @@ def main() -> None:
     options = parser.parse_args()
     output = options.output or Path(f"report-{options.root}-{options.day}.html")
     try:
-        page = day_report(options.lake, options.root, options.day)
-    except MissingTables as error:
+        page = day_report(LakeDay(options.lake, options.root, options.day))
+    except (MissingTables, UnreadableTable) as error:
         sys.exit(f"error: {error}")
     write_report(page, output)
     print(output.resolve())

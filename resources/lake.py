@@ -23,6 +23,10 @@ _FACTS = "facts"
 Facts = Mapping[str, str | int | float]
 
 
+class UnreadableTable(ValueError):
+    """A table's file is damaged; the message names it and says what to do."""
+
+
 class Made(NamedTuple):
     """A table a stage has made, and what it has to say beside it.
 
@@ -95,8 +99,18 @@ def write_table(frame: pl.LazyFrame, path: Path, facts: Facts) -> None:
 
 
 def read_facts(path: Path) -> Facts:
-    """The facts of a table's file."""
-    return json.loads(pl.read_parquet_metadata(path).get(_FACTS, "{}"))
+    """The facts of a table's file.
+
+    Raises:
+        UnreadableTable: if it is not a Parquet file.
+    """
+    try:
+        metadata = pl.read_parquet_metadata(path)
+    except pl.exceptions.PolarsError as error:
+        raise UnreadableTable(
+            f"{path} cannot be read: {error}; materialise that day again"
+        ) from error
+    return json.loads(metadata.get(_FACTS, "{}"))
 
 
 def table_path(lake: Path, root: str, table: str, day: object) -> Path:

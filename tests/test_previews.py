@@ -16,11 +16,13 @@ from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
 import kernels
+from kernels.clean_ticks import DROP_REASONS
 from kernels.features import TABLES, VECTOR_DIMS, schema
 from kernels.instrument import INSTRUMENTS, NEW_YORK, new_york
 from pipeline_assets import previews
 from pipeline_assets.previews import episodes, levels, market, style
 from resources.dbn import scan_dbn
+from resources.lake import LakeDay
 from tests.conftest import DAY
 
 EVENTS = 60_000
@@ -105,14 +107,7 @@ def empty() -> Day:
 
 
 def pictures(day: Day) -> dict[str, bytes]:
-    return {
-        "clean_ticks": previews.clean_ticks(day.ticks, day.dropped),
-        "bar5s": previews.bar5s(day.bars),
-        "session_levels": previews.session_levels(day.bars, day.levels),
-        "level_episodes": previews.level_episodes(day.bars, day.levels, day.episodes),
-        "approach_features": previews.approach_features(day.approach),
-        "setup_vectors": previews.setup_vectors(day.vectors),
-    }
+    return {table: style.png(figure) for table, figure in figures(day).items()}
 
 
 def figures(day: Day) -> dict[str, Figure]:
@@ -261,7 +256,7 @@ def test_a_crowded_day_stays_light_and_legible(day):
     many = pl.concat([day.vectors] * (rows // day.vectors.height + 1))[:rows]
     noise = np.random.default_rng(0).standard_normal((rows, len(VECTOR_DIMS)))
     many = many.with_columns(vector=pl.Series(noise, dtype=day.vectors.schema["vector"]))
-    assert len(previews.setup_vectors(many)) <= MAX_BYTES
+    assert len(style.png(episodes.setup_vectors(many))) <= MAX_BYTES
     labels = episodes.setup_vectors(many).axes[0].get_yticklabels()
     assert 20 < len(labels) < 40
 
@@ -275,20 +270,31 @@ def test_what_was_dropped(day):
     assert sum(day.dropped.values()) > 0
 
 
-def test_what_was_dropped_is_left_out_where_it_is_not_known(day):
-    figure = market.clean_ticks(day.ticks, {})
-    assert [axes.get_ylabel() for axes in figure.axes] == ["ticks / min"]
-    assert size(previews.clean_ticks(day.ticks, {})) == (style.WIDTH, 366)
-
-
 def test_only_three_columns_of_the_ticks_are_read(day):
     few = day.ticks.select("ts_event", "action", "symbol")
-    assert previews.clean_ticks(few, day.dropped) == previews.clean_ticks(day.ticks, day.dropped)
+    drawn = style.png(market.clean_ticks(few, day.dropped))
+    assert drawn == pictures(day)["clean_ticks"]
+
+
+def test_a_picture_is_drawn_from_the_lakes_tables(small_lake):
+    lake = LakeDay(small_lake, "ES", DAY)
+    tables = {table: lake.scan(table).collect() for table in TABLES}
+    facts = lake.facts("clean_ticks")
+    dropped = {reason: facts[f"dropped/{reason}"] for reason in DROP_REASONS}
+    of_lake = Day(tables.pop("clean_ticks").lazy(), *tables.values(), dropped)
+    assert {table: previews.draw(lake, table) for table in TABLES} == pictures(of_lake)
+
+
+def test_a_picture_needs_all_its_tables(small_lake, tmp_path):
+    lake = LakeDay(tmp_path, "ES", DAY)
+    lake.hold("session_levels", LakeDay(small_lake, "ES", DAY).scan("session_levels").collect())
+    with pytest.raises(FileNotFoundError, match="no bar5s of ES for 2025-06-05"):
+        previews.draw(lake, "session_levels")
 
 
 def test_a_tick_dated_outside_its_day_does_not_stretch_the_picture(day):
     stray = day.ticks.head(1).with_columns(pl.col("ts_event").dt.offset_by("-400d"))
-    axes = market.clean_ticks(pl.concat([stray, day.ticks]), {}).axes[0]
+    axes = market.clean_ticks(pl.concat([stray, day.ticks]), day.dropped).axes[0]
     first, last = axes.get_xlim()
     assert last - first <= 1
     assert num2date(last).date() in (DAY, DAY + timedelta(days=1))
@@ -336,10 +342,9 @@ def test_markdown_holds_the_picture():
 
 def test_matplotlib_is_imported_where_drawn_and_pyplot_never():
     code = (
-        "import sys; from pipeline_assets import previews; from kernels.features import schema\n"
-        "import polars as pl\n"
+        "import sys; from pipeline_assets import previews\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "previews.bar5s(pl.DataFrame(schema=schema('bar5s')))\n"
+        "previews.png(previews.style.notice('title', 'text'))\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,26 +2,24 @@
 
 import base64
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-import kernels
+from kernels.clean_ticks import DROP_REASONS
 from kernels.features import TABLES, schema
-from kernels.instrument import INSTRUMENTS, NEW_YORK
-from pipeline_assets.report import Check, MissingTables, day_report, write_report
-from resources import lake as dagsters
-from resources.dbn import scan_dbn
-from resources.tables import table_path
+from kernels.instrument import NEW_YORK
+from pipeline_assets.checks import CHECKS
+from pipeline_assets.report import MissingTables, day_report, write_report
+from resources.lake import LakeDay, UnreadableTable, write_table
 from tests.conftest import DAY
 
-EVENTS = 60_000
 EMPTY_DAY = date(2025, 6, 6)
 
 
@@ -68,27 +66,26 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def lake(day_file: Callable[[int, bool], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake with one simulated day and one empty one, where the IO manager would put them."""
+def day(small_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> LakeDay:
+    """A simulated day, in a lake that has an empty one too."""
     folder = tmp_path_factory.mktemp("lake")
-    ticks = kernels.clean_ticks(scan_dbn(day_file(EVENTS, True)), INSTRUMENTS["ES"], DAY).ticks
-    bars = kernels.bar5s(ticks)
-    levels = kernels.session_levels(bars, DAY)
-    episodes = kernels.level_episodes(bars, levels, DAY)
-    approach = kernels.approach_features(episodes)
-    vectors = kernels.setup_vectors(approach)
-    frames = (ticks.collect(), bars, levels, episodes, approach, vectors)
-    for table, frame in zip(TABLES, frames, strict=True):
-        for day, content in ((DAY, frame), (EMPTY_DAY, pl.DataFrame(schema=schema(table)))):
-            path = dagsters.table_path(folder, "ES", table, day)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            content.write_parquet(path)
-    return folder
+    shutil.copytree(small_lake, folder, dirs_exist_ok=True)
+    full, empty = (LakeDay(folder, "ES", day) for day in (DAY, EMPTY_DAY))
+    for name in TABLES:
+        write_table(pl.LazyFrame(schema=schema(name)), empty.path(name), full.facts("clean_ticks"))
+    return full
+
+
+@pytest.fixture
+def spoilt(small_lake: Path, tmp_path: Path) -> LakeDay:
+    """A lake with the same day, to spoil."""
+    shutil.copytree(small_lake, tmp_path / "lake")
+    return LakeDay(tmp_path / "lake", "ES", DAY)
 
 
 @pytest.fixture(scope="module")
-def text(lake: Path) -> str:
-    return day_report(lake, "ES", DAY, dropped={"crossed_or_locked": 1234, "spread": 0})
+def text(day: LakeDay) -> str:
+    return day_report(LakeDay(day.lake, day.root, day.day))
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +93,8 @@ def page(text: str) -> Page:
     return Page(text)
 
 
-def table(lake: Path, name: str) -> pl.DataFrame:
-    return pl.read_parquet(table_path(lake, "ES", name, DAY))
+def table(day: LakeDay, name: str) -> pl.DataFrame:
+    return pl.read_parquet(day.path(name))
 
 
 def report(*arguments: object, cwd: Path) -> subprocess.CompletedProcess:
@@ -112,21 +109,20 @@ def report(*arguments: object, cwd: Path) -> subprocess.CompletedProcess:
     )
 
 
-def test_every_table_has_its_picture_and_size(page, text, lake):
+def test_every_table_has_its_picture_and_size(page, text, day):
     for name in TABLES:
         assert name in page.ids
-        path = table_path(lake, "ES", name, DAY)
-        size = f"{table(lake, name).height:,} rows, {len(TABLES[name])} columns"
-        assert f"{size}, {path.stat().st_size:,} bytes" in text
+        size = f"{table(day, name).height:,} rows, {len(TABLES[name])} columns"
+        assert f"{size}, {day.path(name).stat().st_size:,} bytes" in text
     assert len(page.pictures) == len(TABLES)
     for picture in page.pictures:
         content = base64.b64decode(picture.removeprefix("data:image/png;base64,"), validate=True)
         assert content.startswith(b"\x89PNG")
 
 
-def test_the_episodes_are_the_tables(page, lake):
-    vectors = table(lake, "setup_vectors").sort("trigger_bar_ts", maintain_order=True)
-    heads = table(lake, "level_episodes").filter("is_trigger_bar")
+def test_the_episodes_are_the_tables(page, day):
+    vectors = table(day, "setup_vectors").sort("trigger_bar_ts", maintain_order=True)
+    heads = table(day, "level_episodes").filter("is_trigger_bar")
     extensions = dict(heads.select("episode_id", "extension_count").iter_rows())
     header, *rows = page.tables[-1]
     assert header[0] == "trigger"
@@ -148,8 +144,8 @@ def test_the_episodes_are_the_tables(page, lake):
     assert set(vectors["episode_id"]) <= set(page.ids)
 
 
-def test_levels_count_triggers_and_outcomes(page, lake):
-    vectors = table(lake, "setup_vectors")
+def test_levels_count_triggers_and_outcomes(page, day):
+    vectors = table(day, "setup_vectors")
     header, *rows = page.tables[0]
     outcomes = [name.upper().replace(" ", "_") for name in header[3:]]
     assert [cells[0] for cells in rows] == ["PM high", "PM low", "OR high", "OR low"]
@@ -161,18 +157,24 @@ def test_levels_count_triggers_and_outcomes(page, lake):
         assert sum(counts) == of_level.height
 
 
-def test_the_figures_of_the_day(text, lake):
-    bars = table(lake, "bar5s")
+def test_the_figures_of_the_day(text, day):
+    bars = table(day, "bar5s")
     empty = bars.filter(bar5s_meta_msg_cnt_sum=0).height / bars.height
-    volume = table(lake, "clean_ticks").filter(action="T")["size"].sum()
+    volume = table(day, "clean_ticks").filter(action="T")["size"].sum()
     for figure in (
         f"<dt>bars without a tick</dt><dd>{empty:.1%}</dd>",
         f"<dt>traded volume</dt><dd>{volume:,} contracts</dd>",
-        f"<dt>triggers</dt><dd>{table(lake, 'setup_vectors').height}</dd>",
-        "<dt>dropped: crossed or locked</dt><dd>1,234</dd>",
-        "<dt>dropped: spread</dt><dd>0</dd>",
+        f"<dt>triggers</dt><dd>{table(day, 'setup_vectors').height}</dd>",
+        f"contract {day.facts('clean_ticks')['contract']};",
     ):
         assert figure in text
+
+
+def test_what_was_dropped_is_the_facts(text, day):
+    dropped = {reason: day.facts("clean_ticks")[f"dropped/{reason}"] for reason in DROP_REASONS}
+    assert sum(dropped.values()) > 0
+    for reason, count in dropped.items():
+        assert f"<dt>dropped: {reason.replace('_', ' ')}</dt><dd>{count:,}</dd>" in text
 
 
 def test_the_page_needs_nothing_but_itself(page, text):
@@ -182,40 +184,75 @@ def test_the_page_needs_nothing_but_itself(page, text):
     assert not {"script", "link", "iframe"} & set(page.tags)
 
 
-def test_checks_say_what_was_found_and_are_escaped(lake):
-    checks = [
-        Check("grid_gapless", "bar5s", True, "ERROR", "17,280 bars, 5 s apart"),
-        Check("crossed", "clean_ticks", False, "WARN", "<b>2</b> books & more; look at the file"),
-    ]
-    text = day_report(lake, "ES", DAY, checks)
-    header, good, bad = Page(text).tables[1]
+def test_a_good_day_passes_every_check(page):
+    header, *rows = page.tables[1]
     assert header == ["check", "table", "result", "found"]
-    assert good == ["grid_gapless", "bar5s", "✓ passed", "17,280 bars, 5 s apart"]
-    assert bad == ["crossed", "clean_ticks", "✗ warn", "<b>2</b> books & more; look at the file"]
-    assert "None were run" not in text
+    assert [tuple(cells[:3]) for cells in rows] == [
+        (check.name, check.table, "✓ passed") for check in CHECKS
+    ]
+    assert all(found for *_, found in rows)
 
 
-def test_without_checks_the_page_says_so(text):
-    assert "None were run" in text
+def test_checks_say_what_was_found_and_are_escaped(spoilt, small_lake):
+    """A gap in the bars is an error; many crossed books in a file of a strange name, a warning."""
+    facts = spoilt.facts("clean_ticks") | {
+        "files": "<b>2</b> & more.dbn",
+        "dropped/crossed_or_locked": 10_000,
+    }
+    ticks = LakeDay(small_lake, "ES", DAY).scan("clean_ticks")
+    write_table(ticks, spoilt.path("clean_ticks"), facts)
+    spoilt.hold("bar5s", table(spoilt, "bar5s").with_row_index("at").filter(pl.col("at") != 9))
+    text = day_report(spoilt)
+    results = {cells[0]: cells[2:] for cells in Page(text).tables[1]}
+    assert results["grid_is_gapless"][0] == "✗ error"
+    assert results["grid_is_gapless"][1].startswith("1 bars do not follow the one before by 5 s;")
+    assert results["few_books_were_dropped"][0] == "✗ warn"
+    assert "<b>2</b> & more.dbn" in results["few_books_were_dropped"][1]
+    assert "<b>" not in text
 
 
-def test_an_empty_day_has_its_page(lake):
-    text = day_report(lake, "ES", EMPTY_DAY)
+def test_an_empty_day_has_its_page(day):
+    text = day_report(LakeDay(day.lake, "ES", EMPTY_DAY))
     page = Page(text)
     assert len(page.pictures) == len(TABLES)
     assert "No level was touched" in text
-    assert "contract unknown" in text
+    assert "✗" not in text
 
 
-def test_missing_tables_are_named_with_the_remedy(lake):
-    day = date(2025, 6, 9)
-    path = table_path(lake, "ES", "bar5s", day)
-    path.symlink_to(table_path(lake, "ES", "bar5s", EMPTY_DAY))
-    with pytest.raises(MissingTables, match=r"ES 2025-06-09 lacks 5 of 6 tables") as error:
-        day_report(lake, "ES", day)
-    assert "setup_vectors/2025-06-09.parquet" in str(error.value)
-    assert "bar5s/2025-06-09.parquet" not in str(error.value)
-    assert "--select group:es --partition 2025-06-09" in str(error.value)
+def test_missing_tables_are_named_with_the_remedy(spoilt):
+    for name in set(TABLES) - {"bar5s"}:
+        spoilt.path(name).unlink()
+    with pytest.raises(MissingTables, match=r"ES 2025-06-05 lacks 5 of 6 tables") as error:
+        day_report(spoilt)
+    assert "setup_vectors/2025-06-05.parquet" in str(error.value)
+    assert "bar5s/2025-06-05.parquet" not in str(error.value)
+    assert "--select group:es --partition 2025-06-05" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["clean_ticks", "level_episodes"])
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_a_file_cut_off_is_named_with_the_remedy(name, kept, spoilt):
+    os.truncate(spoilt.path(name), kept)
+    with pytest.raises(UnreadableTable, match=r"cannot be read: parquet: .*; materialise") as error:
+        day_report(spoilt)
+    assert str(error.value).startswith(f"{spoilt.path(name)} cannot be read")
+
+
+@pytest.mark.parametrize("name", ["clean_ticks", "approach_features"])
+def test_a_file_damaged_within_is_named_with_the_remedy(name, spoilt):
+    with spoilt.path(name).open("r+b") as file:
+        file.seek(len(b"PAR1"))
+        file.write(bytes(spoilt.path(name).stat().st_size // 2))
+    with pytest.raises(UnreadableTable, match="--select group:es --partition 2025") as error:
+        day_report(spoilt)
+    assert str(error.value).startswith(f"{spoilt.path(name)} cannot be read")
+
+
+def test_a_damaged_file_of_the_day_before_is_named(spoilt):
+    before = LakeDay(spoilt.lake, "ES", DAY - timedelta(days=1)).path("clean_ticks")
+    before.write_bytes(b"PAR1")
+    with pytest.raises(UnreadableTable, match=f"{before} cannot be read"):
+        day_report(spoilt)
 
 
 def test_a_page_replaces_the_one_before_it_whole(tmp_path):
@@ -226,8 +263,8 @@ def test_a_page_replaces_the_one_before_it_whole(tmp_path):
     assert list(output.parent.iterdir()) == [output]
 
 
-def test_the_command_writes_the_page_and_says_where(lake, tmp_path):
-    done = report(DAY, "--root", "es", "--lake", lake, cwd=tmp_path)
+def test_the_command_writes_the_page_and_says_where(day, tmp_path):
+    done = report(DAY, "--root", "es", "--lake", day.lake, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     written = tmp_path / f"report-ES-{DAY}.html"
     assert done.stdout.strip() == str(written)
@@ -242,6 +279,9 @@ def test_the_command_fails_in_words_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_report_does_not_load_dagster():
-    code = "import sys, pipeline_assets.report; assert 'dagster' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_the_command_names_a_damaged_file(spoilt, tmp_path):
+    os.truncate(spoilt.path("bar5s"), 1000)
+    done = report(DAY, "--lake", spoilt.lake, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {spoilt.path('bar5s')} cannot be read")
+    assert "Traceback" not in done.stderr

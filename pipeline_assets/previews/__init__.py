@@ -1,59 +1,38 @@
-"""One picture a table, for a partition's page and the day's report: tables in, PNG bytes out.
+"""One picture a table, for a partition's page and the day's report: a day's tables in, PNG bytes out.
 
 Every picture is `style.WIDTH` pixels wide, weighs less than 150 kB, shows New York time and says in
-words what a thin or empty day does not have. Nothing here reads or writes files.
+words what a thin or empty day does not have.
 """
 
 import base64
-from collections.abc import Mapping
 
-import polars as pl
-
-from pipeline_assets.previews import episodes as _episodes
-from pipeline_assets.previews import levels as _levels
-from pipeline_assets.previews import market as _market
+from kernels.clean_ticks import DROP_REASONS
+from pipeline_assets.previews import episodes, levels, market
 from pipeline_assets.previews.style import png
+from resources.lake import LakeDay
+
+_FIGURES = {
+    "bar5s": (market.bar5s, ("bar5s",)),
+    "session_levels": (levels.session_levels, ("bar5s", "session_levels")),
+    "level_episodes": (levels.level_episodes, ("bar5s", "session_levels", "level_episodes")),
+    "approach_features": (episodes.approach_features, ("approach_features",)),
+    "setup_vectors": (episodes.setup_vectors, ("setup_vectors",)),
+}
+"""What draws a table's figure, and of which tables; clean_ticks' is of ticks and facts."""
 
 
-def clean_ticks(ticks: pl.LazyFrame, dropped: Mapping[str, int]) -> bytes:
-    """Ticks a minute by action, and what was dropped by reason.
+def draw(tables: LakeDay, table: str) -> bytes:
+    """The picture of a table, a PNG.
 
-    Args:
-        ticks: table `clean_ticks`, of which three columns are read.
-        dropped: number of records dropped, by reason; empty where it is not known.
+    Raises:
+        FileNotFoundError: if the lake lacks one of the tables it is drawn from.
     """
-    return png(_market.clean_ticks(ticks, dropped))
-
-
-def bar5s(bars: pl.DataFrame) -> bytes:
-    """Microprice of table `bar5s`, with spread and traded volume beneath."""
-    return png(_market.bar5s(bars))
-
-
-def session_levels(bars: pl.DataFrame, levels: pl.DataFrame) -> bytes:
-    """Price of table `bar5s` from the pre-market on, with the levels of table `session_levels`."""
-    return png(_levels.session_levels(bars, levels))
-
-
-def level_episodes(bars: pl.DataFrame, levels: pl.DataFrame, episodes: pl.DataFrame) -> bytes:
-    """The session's price and levels, with every trigger by direction and outcome.
-
-    Args:
-        bars: table `bar5s`.
-        levels: table `session_levels`.
-        episodes: table `level_episodes`, of which the trigger bars are shown.
-    """
-    return png(_levels.level_episodes(bars, levels, episodes))
-
-
-def approach_features(approach: pl.DataFrame) -> bytes:
-    """|Distance| and depth imbalance of table `approach_features` around the triggers."""
-    return png(_episodes.approach_features(approach))
-
-
-def setup_vectors(vectors: pl.DataFrame) -> bytes:
-    """Table `setup_vectors` as a heat map by family, with outcomes."""
-    return png(_episodes.setup_vectors(vectors))
+    if table == "clean_ticks":
+        facts = tables.facts(table)
+        dropped = {reason: facts[f"dropped/{reason}"] for reason in DROP_REASONS}
+        return png(market.clean_ticks(tables.scan(table), dropped))
+    figure, drawn_from = _FIGURES[table]
+    return png(figure(*(tables.scan(name).collect() for name in drawn_from)))
 
 
 def as_markdown(picture: bytes) -> str:

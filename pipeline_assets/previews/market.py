@@ -39,7 +39,12 @@ _ACTIONS = {
 
 
 def clean_ticks(ticks: pl.LazyFrame, dropped: Mapping[str, int]) -> Figure:
-    """Ticks a minute by action, over what was dropped by reason if that is known."""
+    """Ticks a minute by action, over what was dropped by reason.
+
+    Args:
+        ticks: table `clean_ticks`, of which three columns are read.
+        dropped: number of records dropped, by reason.
+    """
     what = "Ticks a minute by action"
     counts = _ticks_a_minute(ticks)
     if counts.is_empty():
@@ -47,17 +52,15 @@ def clean_ticks(ticks: pl.LazyFrame, dropped: Mapping[str, int]) -> Figure:
     day = style.utc_day(counts["minute"])
     symbol = ticks.select("symbol").head(1).collect().item()
     kept = counts["len"].sum()
-    lost = f"kept, {sum(dropped.values()):,} dropped" if dropped else "kept"
     figure = style.new_figure(
-        500 if dropped else 366,
+        500,
         style.heading(symbol, day, what),
-        f"{style.counted(kept, 'tick')} {lost}; grey by minute, coloured the mean of"
-        f" {_SPAN_MINUTES} minutes",
+        f"{style.counted(kept, 'tick')} kept, {sum(dropped.values()):,} dropped; grey by minute,"
+        f" coloured the mean of {_SPAN_MINUTES} minutes",
     )
     axes = style.panel(figure, 76, 230, "ticks / min")
     _draw_actions(axes, counts.filter(pl.col("minute").dt.date() == day))
-    if dropped:
-        _draw_dropped(style.panel(figure, 372, 82, left=150, right=170), dropped, kept)
+    _draw_dropped(style.panel(figure, 372, 82, left=150, right=170), dropped, kept)
     return figure
 
 
