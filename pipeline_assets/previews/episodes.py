@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _STEP_BARS = 6
 """Quartiles are over the bars of half a minute: of single bars they are mostly noise."""
-_TICK_BARS = 12
+_TICK_BARS = 24
 _KINDS = {
     "break": style.BLUE,
     "chop": "#6f6f6f",

@@ -76,8 +76,6 @@ def _ticks_a_minute(ticks: pl.LazyFrame) -> pl.DataFrame:
 
 def _draw_actions(axes: Axes, counts: pl.DataFrame) -> None:
     """All ticks by minute, and over them a line an action that occurs, points if it is rare."""
-    from matplotlib.ticker import NullFormatter
-
     spans = counts.group_by_dynamic("minute", every=_SPAN, group_by="action").agg(
         pl.col("len").sum() / _SPAN_MINUTES
     )
@@ -104,7 +102,7 @@ def _draw_actions(axes: Axes, counts: pl.DataFrame) -> None:
     axes.set_yscale("log")
     axes.set_ylim(bottom=_LEAST_RATE)
     axes.yaxis.set_major_formatter(style.plain_number)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
     style.time_axis(axes, start, end)
     style.legend(axes, handles)
 
@@ -196,7 +194,7 @@ def _bars_a_minute(bars: pl.DataFrame) -> pl.DataFrame:
 
 def _draw_spread(axes: Axes, minutes: pl.DataFrame) -> None:
     """Mean and widest spread of each minute, on a logarithmic axis: it has outliers."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator
 
     least, most = minutes["spread"].min(), minutes["widest"].max()
     if least is None:
@@ -219,7 +217,7 @@ def _draw_spread(axes: Axes, minutes: pl.DataFrame) -> None:
     axes.set_ylim(least / 1.15, most * 1.15)
     axes.yaxis.set_major_locator(LogLocator(2, subs=(1, 1.5)))
     axes.yaxis.set_major_formatter(style.plain_number)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
     style.legend(axes, handles)
 
 

@@ -168,24 +168,47 @@ def utc_day(instants: pl.Series) -> date | None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as an opaque PNG of 256 colours, each within a few shades of the drawn one."""
+    """The figure as an opaque PNG of at most 256 colours, close to the drawn ones."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    drawn = np.asarray(canvas.buffer_rgba())[..., :3]
-    few = Image.fromarray(drawn).quantize(
-        method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    )
-    few.putpalette(_mean_colours(np.asarray(few).ravel(), drawn.reshape(-1, 3)))
+    entries, palette = _few_colours(np.asarray(canvas.buffer_rgba()))
+    picture = Image.fromarray(entries, "P")
+    picture.putpalette(palette)
     file = io.BytesIO()
-    few.save(file, "PNG")
+    picture.save(file, "PNG")
     return file.getvalue()
 
 
-def _mean_colours(entries: np.ndarray, colours: np.ndarray) -> bytes:
-    """Palette whose entries are the mean of the colours they stand for, so the ground is exact."""
-    counts = np.maximum(np.bincount(entries, minlength=256), 1)
-    sums = [np.bincount(entries, channel, 256) for channel in colours.T]
-    return np.rint(np.stack(sums, axis=1) / counts[:, None]).astype(np.uint8).tobytes()
+def _few_colours(drawn: np.ndarray) -> tuple[np.ndarray, bytes]:
+    """Each pixel's entry in a palette, and the palette.
+
+    Colours alike in their upper five bits a channel count as one. The 256 commonest are kept, the
+    others take the nearest of them; an entry is the mean of its pixels, so the ground is exact.
+
+    Args:
+        drawn: (height, width, 4) uint8.
+
+    Returns:
+        (height, width) uint8 and 768 bytes.
+    """
+    red, green, blue = (drawn[..., channel] for channel in range(3))
+    alike = (red >> 3).astype(np.uint16) << 10 | (green >> 3).astype(np.uint16) << 5 | blue >> 3
+    counts = np.bincount(alike.ravel(), minlength=1 << 15)
+    present = np.flatnonzero(counts)
+    kept = present[np.argsort(-counts[present], kind="stable")[:256]]
+    colours = _channels(kept)
+    apart = (colours**2).sum(axis=1) - 2 * _channels(present) @ colours.T
+    entry_of = np.zeros(1 << 15, np.uint8)
+    entry_of[present] = apart.argmin(axis=1)
+    entries = entry_of[alike]
+    sums = [np.bincount(entries.ravel(), c.ravel(), 256) for c in (red, green, blue)]
+    sizes = np.maximum(np.bincount(entries.ravel(), minlength=256), 1)
+    return entries, np.rint(np.stack(sums, axis=1) / sizes[:, None]).astype(np.uint8).tobytes()
+
+
+def _channels(alike: np.ndarray) -> np.ndarray:
+    """Upper five bits of red, green and blue, (colours, 3) float32."""
+    return np.stack([alike >> 10, alike >> 5 & 31, alike & 31], axis=1).astype(np.float32)
