@@ -33,7 +33,7 @@ HEIGHTS = {
     "session_levels": 430,
     "level_episodes": 600,
     "approach_features": 640,
-    "setup_vectors": 660,
+    "setup_vectors": 684,
 }
 LABELS = {
     "clean_ticks": ["ticks / min", "New York time (EDT)", "records dropped (share of all)"],

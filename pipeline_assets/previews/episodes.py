@@ -37,7 +37,7 @@ _CLIP = 3.0
 _IQR_OF_NORMAL = 1.349
 _GAP_COLUMNS, _GAP = 1, "#c8c8c2"
 _LABEL_HEIGHT = 12
-_MAP_TOP, _MAP_HEIGHT, _MAP_LEFT = 128, 440, 132
+_MAP_TOP, _MAP_HEIGHT, _MAP_LEFT = 152, 440, 132
 _ARROWS = {1: "▲", -1: "▼"}
 
 
@@ -148,7 +148,7 @@ def setup_vectors(vectors: pl.DataFrame) -> Figure:
         return style.notice(what, "no level was touched on this day, so there is no vector")
     rows = vectors.sort("trigger_bar_ts")
     figure = style.new_figure(
-        660,
+        684,
         style.heading(rows["symbol"][0], rows["date"][0], what),
         f"{style.counted(rows.height, 'episode')} in time order, {len(VECTOR_DIMS)} dimensions by family",
     )
@@ -245,7 +245,7 @@ def _draw_outcomes(axes: Axes, rows: pl.DataFrame) -> None:
         Patch(facecolor=colour, edgecolor=style.INK, linewidth=0.7, label=style.plain_name(name))
         for name, colour in style.OUTCOME_COLOURS.items()
     ]
-    style.legend(axes, handles, above=44)
+    style.legend(axes, handles, above=78)
 
 
 def _label_rows(axes: Axes, rows: pl.DataFrame) -> None:
