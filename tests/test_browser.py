@@ -144,6 +144,7 @@ def open_graph(page: Page) -> None:
 
 
 def keep(page: Page, name: str) -> None:
-    """Keep what is shown as a picture."""
+    """Keep what is shown as a picture, once its icons have had a moment to load."""
+    page.wait_for_timeout(700)
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTEFACTS / f"{name}.png", animations="disabled")
