@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LOCATION = "pipeline_assets.definitions"
 REPOSITORY_SELECTOR = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 PROCESSES = ("code", "webserver", "daemon")
-PATIENCE = 180
+PATIENCE = 600
 """Seconds until what is awaited counts as never happening; a first run compiles the kernels."""
 
 _Found = TypeVar("_Found")
