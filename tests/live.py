@@ -106,8 +106,10 @@ class Deployment:
         (field,) = answer["data"].values()
         return field
 
-    def eventually(self, what: str, look: Callable[[], _Found | None]) -> _Found:
-        """What `look` finds, looking until it is something true.
+    def eventually(
+        self, what: str, look: Callable[[], _Found | None], every: float = 0.4
+    ) -> _Found:
+        """What `look` finds, looking every so many seconds until it is something true.
 
         Raises:
             AssertionError: if that never happens or a process has died, with the ends of the logs.
@@ -120,7 +122,7 @@ class Deployment:
             dead = [name for name, process in self._running.items() if process.poll() is not None]
             if dead:
                 raise AssertionError(f"{', '.join(dead)} died before {what}\n{self._logs()}")
-            time.sleep(0.05)
+            time.sleep(every)
         raise AssertionError(f"in {PATIENCE} s it never came to pass that {what}\n{self._logs()}")
 
     def backfill(self, days: Iterable[date], assets: Sequence[str] | None = None) -> str:

@@ -92,7 +92,7 @@ class Lane:
             pids = (int(part.name.split(".")[-2]) for part in path.parent.glob(f".{path.name}.*"))
             return next(filter(psutil.pid_exists, pids), None)
 
-        return self.live.eventually(f"{path} is written", pid)
+        return self.live.eventually(f"{path} is written", pid, every=0.02)
 
     def retry(self, run: str) -> str:
         """The run that the daemon starts in place of a lost one."""

@@ -60,7 +60,7 @@ def test_killed_run_leaves_no_partial_table_and_is_tried_again(live: Deployment)
     day = date(2025, 6, 10)
     deliver(live, day, events=200_000)
     run = live.launch("trading_day", {"dagster/partition": str(day)})
-    (part,) = live.eventually("a table is being written", lambda: hidden_files(live))
+    (part,) = live.eventually("a table is being written", lambda: hidden_files(live), every=0.02)
     os.kill(int(part.name.split(".")[-2]), signal.SIGKILL)
 
     assert live.end_of_run(run) == "FAILURE"
