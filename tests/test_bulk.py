@@ -24,7 +24,7 @@ from resources.feed import FolderFeed
 from resources.lake import table_path
 from resources.simulated import simulate_day
 from tests.compare import TOLERANCE
-from tests.live import REPOSITORY_SELECTOR, Deployment, deployed
+from tests.live import PROCESSES, REPOSITORY_SELECTOR, Deployment, deployed
 
 DAYS = [date(2025, 6, day) for day in (3, 4, 5)]
 CORRUPT = DAYS[1]
@@ -301,8 +301,8 @@ def test_a_fatal_check_ends_the_date(lane: Lane, healed: str) -> None:
     assert (record.partition, record.evaluation.passed) == (str(day), False)
 
 
-def test_what_a_killed_process_was_at_is_taken_up_again(lane: Lane, healed: str) -> None:
-    """A date's own process is killed in mid-write, then that of the run which takes it up again."""
+def test_what_killed_processes_were_at_is_taken_up_again(lane: Lane, healed: str) -> None:
+    """Killed in mid-write: a date's process, then that of the run, at last all there are."""
     ticks = table_path(lane.live.lake, "ES", "clean_ticks", LONG)
     run = lane.launch(dates=[str(DAYS[0]), str(LONG)], only_missing=False)
     os.kill(lane.process_writing("clean_ticks", LONG), signal.SIGKILL)
@@ -312,13 +312,20 @@ def test_what_a_killed_process_was_at_is_taken_up_again(lane: Lane, healed: str)
     assert "SIGKILL" in results.pop(str(LONG))
     assert not ticks.exists()
 
-    retry = lane.retry(run)
+    second = lane.retry(run)
     writer = lane.process_writing("clean_ticks", LONG)
-    os.kill(lane.process(retry), signal.SIGKILL)
+    os.kill(lane.process(second), signal.SIGKILL)
     lane.live.eventually("the date's process is gone", lambda: not psutil.pid_exists(writer))
     assert not ticks.exists()
 
-    last = lane.retry(retry)
+    third = lane.retry(second)
+    lane.process_writing("clean_ticks", LONG)
+    lane.live.kill_all()
+    assert not ticks.exists()
+    for name in PROCESSES:
+        lane.live.start(name)
+
+    last = lane.retry(third)
     assert lane.live.end_of_run(last) == "SUCCESS"
     assert lane.results(last) == {str(LONG): "done"}
     assert [path.name for path in ticks.parent.iterdir() if path.name[0] == "."] == []
