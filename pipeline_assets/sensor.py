@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -37,27 +38,24 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     digest of each day's file names, sizes and times; only files of days where it differs are read.
     """
     before = json.loads(context.cursor or "{}")
-    seen: dict[str, dict[str, str]] = {}
-    requests, days_read = [], 0
-    for root in (instrument.root for instrument in instruments()):
-        known, seen[root] = before.get(root, {}), {}
-        for label, files in sorted(_files_by_date(raw_folder() / root).items()):
-            digest = _digest(files)
-            if known.get(label) != digest:
-                if days_read == DAYS_A_TICK or not _are_settled(files):
+    seen, requests, days_read = {}, [], 0
+    for root, label, files in _found():
+        key, digest = f"{root}/{label}", _digest(files)
+        if before.get(key) != digest:
+            day = _trading_day(label)
+            if day is None:
+                names = ", ".join(name for name, _, _ in files)
+                context.log.info(f"{root}: no trading day in the name of {names}; ignored")
+            elif days_read == DAYS_A_TICK or not _are_settled(files):
+                continue
+            else:
+                try:
+                    requests += _wanted(context.instance, root, day)
+                except OSError as error:
+                    context.log.warning(f"{root} {day}: {error}; looked at again next time")
                     continue
-                day = _trading_day(label)
-                if day is None:
-                    names = ", ".join(name for name, _, _ in files)
-                    context.log.info(f"{root}: no trading day in the name of {names}; ignored")
-                else:
-                    days_read += 1
-                    try:
-                        requests += _wanted(context.instance, root, day)
-                    except OSError as error:
-                        context.log.warning(f"{root} {day}: {error}; looked at again next time")
-                        continue
-            seen[root][label] = digest
+                days_read += 1
+        seen[key] = digest
     return dg.SensorResult(
         run_requests=requests,
         cursor=json.dumps(seen, separators=(",", ":")),
@@ -65,8 +63,14 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     )
 
 
+def _found() -> Iterator[tuple[str, str, _Files]]:
+    """Every root's DBN files by the dates in their names, YYYYMMDD, else by their names."""
+    for root in (instrument.root for instrument in instruments()):
+        for label, files in sorted(_files_by_date(raw_folder() / root).items()):
+            yield root, label, files
+
+
 def _files_by_date(folder: Path) -> dict[str, _Files]:
-    """The DBN files of a folder by the dates in their names, YYYYMMDD, else by their names."""
     files = defaultdict(list)
     for path in folder.glob("*.dbn*"):
         if path.name[0] != "." and path.name.endswith((".dbn", ".dbn.zst")):

@@ -146,6 +146,7 @@ def test_file_just_written_has_to_settle(sensor: Sensor, age: float) -> None:
 def test_partial_and_other_files_are_ignored(sensor: Sensor, name: str) -> None:
     sensor.put(name)
     assert sensor.tick() == []
+    assert sensor.cursor == "{}"
 
 
 @pytest.mark.parametrize(
