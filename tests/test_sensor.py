@@ -143,10 +143,13 @@ def test_file_just_written_has_to_settle(sensor: Sensor, age: float) -> None:
     "name",
     [f".{NAME}.123.abcd", f".{NAME}", f"{NAME}.part", "20250605.dbn.zst.tmp", "20250605.csv"],
 )
-def test_partial_and_other_files_are_ignored(sensor: Sensor, name: str) -> None:
+def test_partial_and_other_files_are_ignored(
+    sensor: Sensor, name: str, capfd: pytest.CaptureFixture
+) -> None:
     sensor.put(name)
     assert sensor.tick() == []
     assert sensor.cursor == "{}"
+    assert "looked at again" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
