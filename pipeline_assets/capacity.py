@@ -1,6 +1,7 @@
 """How many dates this machine works on at once, from what earlier runs recorded."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -22,12 +23,20 @@ def dates_at_once(instance: dg.DagsterInstance, roots: Iterable[str], tables: It
     largest raw file.
     """
     roots = list(roots)
-    keys = [dg.AssetKey([root.lower(), table]) for root, table in product(roots, tables)]
-    return dates_on_this_machine(_recorded_peaks(instance, keys), _largest_raw_file(roots))
+    keys = tuple(dg.AssetKey([root.lower(), table]) for root, table in product(roots, tables))
+    latest_event = instance.event_log_storage.get_maximum_record_id()
+    peaks = _recorded_peaks(instance, keys, latest_event)
+    return dates_on_this_machine(peaks, _largest_raw_file(roots))
 
 
-def _recorded_peaks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> list[int]:
-    """Peak memory of the process behind each of the latest materialisations, in bytes."""
+@lru_cache(maxsize=1)
+def _recorded_peaks(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey], latest_event: int | None
+) -> list[int]:
+    """Peak memory of the process behind each of the latest materialisations, in bytes.
+
+    Until there is another event the answer is the same, and a queue asks every second.
+    """
     return [
         record.asset_materialization.metadata["peak_memory_bytes"].value
         for key in keys

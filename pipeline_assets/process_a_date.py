@@ -37,7 +37,11 @@ class ProcessADate(dg.Executor):
         return RetryMode.DISABLED
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        """Execute the plan; the summary is there even if processes crash or the run is ended."""
+        """Execute the plan; the summary is there even if processes crash or the run is ended.
+
+        Materialisations, recorded by the date's own process, are not passed on: Dagster gathers a
+        run's events, and the pictures of a year would fill its memory.
+        """
         at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
         os.environ.setdefault(POLARS_THREADS, str(max(1, usable_cores() // at_once)))
         processes = MultiprocessExecutor(
@@ -50,7 +54,8 @@ class ProcessADate(dg.Executor):
         try:
             for event in processes.execute(plan_context, execution_plan):
                 summary.note(event)
-                yield event
+                if not event.is_step_materialization:
+                    yield event
         finally:
             dg.DagsterEvent.engine_event(
                 plan_context, str(summary), EngineEventData({"dates": summary.table()})
