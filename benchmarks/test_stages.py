@@ -155,6 +155,7 @@ def test_yardstick_plain_python_of_20000_ticks(benchmark: BenchmarkFixture, tick
     """A loop over dicts, a tick at a time: the slow twin of the stage."""
     times = pl.col("ts_event", "ts_recv").to_physical()
     rows = pl.scan_parquet(ticks).head(_SLICE).with_columns(times).collect().to_dicts()
+    benchmark.extra_info["ticks"] = _SLICE
     measure(benchmark, oracle.bar5s, rows, 1.0, rounds=1)
 
 
