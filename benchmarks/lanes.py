@@ -1,0 +1,170 @@
+"""Seconds a date in each lane, from a cold start to done, and how many of them are not computing.
+
+    python -m benchmarks.lanes [--dates 20] [--events 1900000] [--repeats 3] [--many 1000]
+
+Everything is started as a user would start it, in processes of its own. The bulk lane's overhead is
+what the same dates take with no stage to go through, the UI's what thin days take beside computing
+them. `--many` dates without a stage show whether their number matters.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import dagster as dg
+
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.bulk import CHAIN
+from pipeline_assets.partitions import trading_days
+from pipeline_assets.stages import STAGES, Day
+from resources.lake import LakeDay, write_table
+from resources.simulated import simulate_day
+from tests.live import REPOSITORY, deployed
+
+RESULTS = Path(__file__).with_name("lanes.json")
+FIRST_DAY, HUNDRED = "2015-01-02", 100
+THIN_DAYS, THIN_EVENTS = 10, 2_000
+
+
+class Took(NamedTuple):
+    """Seconds of a bulk run, in all and from its begin to its end, and when each date was done."""
+
+    cold_start_to_done: float
+    run: float
+    dates_done: list[float]
+
+
+def simulate(folder: Path, days: Sequence[str], events: int) -> None:
+    """Simulate the raw files of days."""
+    for day in days:
+        path = folder / "raw" / "ES" / f"glbx-mdp3-{day.replace('-', '')}.mbp-10.dbn.zst"
+        simulate_day(path, date.fromisoformat(day), events=events)
+
+
+def compute(folder: Path, days: Sequence[str]) -> float:
+    """Seconds of the stages alone: days made one after the other in this process, warm."""
+
+    def make(day: date) -> None:
+        tables = LakeDay(folder / "computed", "ES", day)
+        of = Day(INSTRUMENTS["ES"], day, folder / "raw")
+        for stage in STAGES:
+            made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
+            write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+
+    dates = [date.fromisoformat(day) for day in days]
+    make(dates[0])
+    started = time.perf_counter()
+    for day in dates:
+        make(day)
+    return time.perf_counter() - started
+
+
+def launch(folder: Path, *arguments: str) -> float:
+    """Seconds of a `dg launch` with the instance, raw files and lake of a folder."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
+    where = {"DAGSTER_HOME": home, "MBP10_RAW": folder / "raw", "MBP10_LAKE": folder / "lake"}
+    environment = os.environ | {name: str(path) for name, path in where.items()}
+    command = [Path(sys.executable).with_name("dg"), "launch", *arguments]
+    started = time.perf_counter()
+    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def bulk(folder: Path, days: Sequence[str], stages: Sequence[str]) -> Took:
+    """Take days through stages in the bulk lane."""
+    config = {"dates": list(days), "stages": list(stages), "only_missing": False}
+    seconds = launch(folder, "--job", "backfill", "--config-json", json.dumps(config))
+    with dg.DagsterInstance.from_config(str(folder / "home")) as instance:
+        (run,) = instance.get_run_records(limit=1)
+        succeeded = dg.DagsterEventType.STEP_SUCCESS
+        steps = instance.all_logs(run.dagster_run.run_id, of_type=succeeded)
+    done = sorted(step.timestamp for step in steps if step.step_key != "plan")
+    assert len(done) == len(days), f"{len(done)} of {len(days)} dates done"
+    return Took(seconds, run.end_time - run.start_time, done)
+
+
+def ui_backfill(folder: Path, days: Sequence[str]) -> float:
+    """Seconds of a backfill through webserver, daemon and run queue, a run a date."""
+    with tempfile.TemporaryDirectory(dir=folder) as home, deployed(Path(home) / "ui") as live:
+        live.raw.symlink_to(folder / "raw")
+        started = time.perf_counter()
+        status = live.end_of_backfill(live.backfill(map(date.fromisoformat, days)))
+        assert status == "COMPLETED_SUCCESS", status
+        return time.perf_counter() - started
+
+
+def measure(folder: Path, days: Sequence[str], repeats: int) -> dict[str, list[float]]:
+    """Seconds a date of each repeat, by what was done."""
+    seconds: dict[str, list[float]] = {}
+
+    def took(what: str, in_all: float, dates: int) -> None:
+        seconds.setdefault(what, []).append(in_all / dates)
+
+    heavy, thin = days[:-THIN_DAYS], days[-THIN_DAYS:]
+    bulk(folder, heavy[:1], CHAIN)
+    for _ in range(repeats):
+        took("bulk lane, cold start to done", bulk(folder, heavy, CHAIN)[0], len(heavy))
+        nothing = bulk(folder, heavy, [])
+        took("  with no stage", nothing.cold_start_to_done, len(heavy))
+        took("  with no stage, begin to end of the run", nothing.run, len(heavy))
+        took("  its stages, in one process", compute(folder, heavy), len(heavy))
+        took(
+            "asset lane, one date from a cold shell",
+            launch(folder, "--assets", "key:es/* and not key:es/lake", "--partition", heavy[0]),
+            1,
+        )
+        took("UI backfill of thin days", ui_backfill(folder, thin), len(thin))
+        took("  their stages, in one process", compute(folder, thin), len(thin))
+    return seconds
+
+
+def main() -> None:
+    """Measure, print a table, keep it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.lanes", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--dates", type=int, default=20, help="dates of the bulk run")
+    parser.add_argument("--events", type=int, default=1_900_000, help="records of each")
+    parser.add_argument("--repeats", type=int, default=3, help="of everything")
+    parser.add_argument("--many", type=int, default=1_000, help="dates without a stage, once")
+    options = parser.parse_args()
+    known = [day for day in trading_days.get_partition_keys() if day >= FIRST_DAY]
+    days, many = known[: options.dates + THIN_DAYS], known[: options.many]
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    print(
+        f"{options.dates} dates of {options.events:,} events, {options.repeats} repeats, {machine}"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulate(folder, days[: options.dates], options.events)
+        simulate(folder, days[options.dates :], THIN_EVENTS)
+        seconds = measure(folder, days, options.repeats)
+        done = bulk(folder, many, []).dates_done
+    print(f"{'seconds a date':46}{'median':>9}{'least':>9}{'most':>9}")
+    for what, values in seconds.items():
+        print(f"{what:46}{statistics.median(values):9.3f}{min(values):9.3f}{max(values):9.3f}")
+    growth = {
+        f"first {HUNDRED} of {len(many)} dates with no stage": done[HUNDRED] - done[0],
+        f"last {HUNDRED} of {len(many)} dates with no stage": done[-1] - done[-1 - HUNDRED],
+    }
+    for what, in_all in growth.items():
+        print(f"{what:46}{in_all / HUNDRED:9.3f}")
+    kept = {"machine": machine, "dates": options.dates, "events": options.events}
+    RESULTS.write_text(json.dumps(kept | {"seconds": seconds, "growth": growth}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
