@@ -112,8 +112,8 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         )
         .hstack(pl.from_numpy(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]).fill_nan(None))
         .hstack(_counts(bars))
-        .hstack(pl.from_numpy(bars.flow[0], _flow_names("bid")))
-        .hstack(pl.from_numpy(bars.flow[1], _flow_names("ask")))
+        .hstack(pl.from_numpy(bars.flow[BID], _flow_names("bid")))
+        .hstack(pl.from_numpy(bars.flow[ASK], _flow_names("ask")))
         .hstack(end_of_bar(books, point))
         .with_columns(_net_flow())
         .with_columns(_normalised_flow()),

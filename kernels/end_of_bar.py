@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from kernels.book import BID, MICROPRICE, N_STATE, Book, book_states, kernel, microprices
+from kernels.book import ASK, BID, MICROPRICE, N_STATE, Book, book_states, kernel, microprices
 from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 
 STRONG_Z = 2.0
@@ -54,9 +54,10 @@ def _walls(px, sz, microprice, point, walls) -> None:
 
 def _states(px: dict[str, np.ndarray], sz: dict[str, np.ndarray], point: float) -> np.ndarray:
     """The state of each bar's last book, (N_STATE, n); px and sz (n, LEVELS) by side."""
-    by_code = [SIDES[0] if code == BID else SIDES[1] for code in (0, 1)]
-    book = Book(*(np.stack([of[side].T for side in by_code]) for of in (px, sz)))
-    n = book.px.shape[2]
+    n = len(px["bid"])
+    book = Book(*np.empty((2, 2, LEVELS, n)))
+    for side, code in (("bid", BID), ("ask", ASK)):
+        book.px[code], book.sz[code] = px[side].T, sz[side].T
     price, states = np.empty(n), np.empty((N_STATE, n))
     microprices(book, price)
     book_states(book, price, point, np.empty(n), states)

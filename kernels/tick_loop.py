@@ -60,7 +60,7 @@ class Bars(NamedTuple):
     twa: (n, N_STATE) float64 time-weighted averages, NaN before the first two-sided book.
     actions: (n, actions) int64, ticks by action code.
     traded: (n, sides) int64, traded size by side code.
-    flow: (2, n, N_BANDS * len(FLOW_SUMS)) float64, by resting side, band and kind.
+    flow: (2, n, N_BANDS * len(FLOW_SUMS)) float64, by resting side's code, band and kind.
     last_book: (n,) int64 row, in the present batch, of the bar's last two-sided book; -1 if none.
     """
 
@@ -241,7 +241,7 @@ def _sum_flow(ticks, start, n, point, first_bar, walk, bars) -> None:
         if band == N_BANDS:
             continue
         change = size_change(walk.book.px[side], walk.book.sz[side], i, price, ticks.depth[row])
-        flow = bars.flow[1 - side, ticks.ts[row] // BAR_NS - first_bar]
+        flow = bars.flow[side, ticks.ts[row] // BAR_NS - first_bar]
         at = band * len(FLOW_SUMS)
         flow[at + _ADDED] += max(change, 0.0)
         flow[at + _REMOVED] += max(-change, 0.0)
