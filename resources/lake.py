@@ -19,6 +19,8 @@ from resources.atomic import whole_file
 
 ZSTD_LEVEL = 3
 _FACTS = "facts"
+_OF_THE_SYSTEM = "os error"
+"""What Polars puts into a ComputeError where the operating system refused, with the number."""
 
 Facts = Mapping[str, str | int | float]
 
@@ -91,11 +93,22 @@ class LakeDay:
 
 
 def write_table(frame: pl.LazyFrame, path: Path, facts: Facts) -> None:
-    """Stream a table to its file, whole or not at all."""
-    with whole_file(path) as part:
-        frame.sink_parquet(
-            part, compression_level=ZSTD_LEVEL, metadata={_FACTS: json.dumps(dict(facts))}
-        )
+    """Stream a table to its file, whole or not at all.
+
+    Raises:
+        OSError: naming the file, if it cannot be written.
+    """
+    try:
+        with whole_file(path) as part:
+            frame.sink_parquet(
+                part, compression_level=ZSTD_LEVEL, metadata={_FACTS: json.dumps(dict(facts))}
+            )
+    except (OSError, pl.exceptions.ComputeError) as error:
+        if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
+            raise
+        raise OSError(
+            f"cannot write {path}: {error}; make room there and run the day again"
+        ) from error
 
 
 def read_facts(path: Path) -> Facts:
