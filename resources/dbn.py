@@ -25,11 +25,11 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
 
     Raises:
         DbnError: at once if the file is missing, empty, not DBN or of another schema; while it is
-            read if it is truncated or corrupt.
+            read if it is truncated or corrupt, or no longer the file it was.
     """
     path = Path(path)
     with open_stream(path) as stream:
-        metadata = read_metadata(path, stream)
+        metadata, file = read_metadata(path, stream), _identity(path)
     try:
         symbology = Symbology.of(metadata)
     except (ValueError, OverflowError) as error:
@@ -39,7 +39,7 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
             f"{REDELIVER}, with stype_out instrument_id",
         ) from error
     return register_io_source(
-        partial(_batches, path, symbology),
+        partial(_batches, path, file, symbology),
         schema=SCHEMA,
         is_pure=True,
         explain_name="DBN",
@@ -47,8 +47,15 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
     )
 
 
+def _identity(path: Path) -> tuple[int, int, int]:
+    """What tells a file from another of its name: inode, size and time of change (ns)."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
 def _batches(
     path: Path,
+    file: tuple[int, int, int],
     symbology: Symbology,
     with_columns: list[str] | None,
     predicate: pl.Expr | None,
@@ -70,6 +77,8 @@ def _batches(
             tested = decode(predicate.meta.root_names(), records, rows)
             kept = tested.select(predicate).to_series().fill_null(False)
             rows = np.flatnonzero(kept.to_numpy())
+        if _identity(path) != file:
+            raise DbnError(path, "replaced while it was read", "read it again")
         yield decode(names, records, rows)
         if not left:
             return

@@ -243,3 +243,18 @@ def test_no_tick_gives_empty_tables_and_null_levels():
     tables = tables_of(pl.LazyFrame(schema=schema("clean_ticks")))
     assert heights(tables) == [0, 0, 4, 0, 0, 0]
     assert levels_of(tables) == tables["session_levels"]["symbol"].to_list() == [None] * 4
+
+
+def test_file_replaced_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """Its survey and its ticks would be of two files."""
+    path, out = tmp_path / "day.dbn", tmp_path / "ticks.parquet"
+    path.write_bytes(DAY_BYTES)
+    cleaned = kernels.clean_ticks(scan_dbn(path), Instrument("ES"), DAY)
+    other = tmp_path / "other.dbn"
+    other.write_bytes(DAY_BYTES + BOOK)
+    other.replace(path)
+    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+        cleaned.ticks.sink_parquet(out)
+
+    clean(path, out)
+    assert pl.read_parquet(out).height == 51
