@@ -3,8 +3,6 @@
 import json
 import os
 import platform
-import resource
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from kernels.instrument import INSTRUMENTS
 from resources.dbn import scan_dbn
 from resources.feed import simulate_day
 from resources.lake import write_table
+from resources.machine import peak_memory
 
 DAY = date(2025, 6, 5)
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1900000"))
@@ -54,7 +53,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     yardstick = seconds[YARDSTICK].median
     write = terminalreporter.write_line
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    write(f"\n{EVENTS:,} events, {machine}; peak memory of this process {_peak() / 1e6:,.0f} MB")
+    write(
+        f"\n{EVENTS:,} events, {machine}; peak memory of this process {peak_memory() / 1e6:,.0f} MB"
+    )
     write(f"{'':44}{'median':>10}{'least':>10}{'most':>10}{'x decompress':>14}{'M ticks/s':>11}")
     for name, stats in seconds.items():
         ticks = measured[name].extra_info.get("ticks", EVENTS)
@@ -68,9 +69,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     RESULTS.write_text(
         json.dumps({"machine": machine, "events": EVENTS, "seconds": kept}, indent=1) + "\n"
     )
-
-
-def _peak() -> int:
-    """Most memory this process ever held, in bytes."""
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

@@ -1,8 +1,6 @@
 """What a person sees of an asset: figures and a picture of each partition, and the documented schema."""
 
 import re
-import resource
-import sys
 import time
 import warnings
 from datetime import date
@@ -18,6 +16,7 @@ from pipeline_assets.features_page import PAGE, in_markdown
 from pipeline_assets.figures import Figure, figures
 from pipeline_assets.lineage import Source, sources
 from resources.lake import Lake, LakeDay, Made
+from resources.machine import peak_memory
 
 
 class PanelLake(Lake):
@@ -48,7 +47,7 @@ def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.Metada
         "dagster/row_count": dg.MetadataValue.int(rows),
         "dagster/size_bytes": dg.MetadataValue.int(tables.path(table).stat().st_size),
         "seconds": dg.MetadataValue.float(seconds),
-        "peak_memory_bytes": dg.MetadataValue.int(_peak_memory()),
+        "peak_memory_bytes": dg.MetadataValue.int(peak_memory()),
         **({} if ticks is None else {"ticks_per_second": dg.MetadataValue.float(ticks / seconds)}),
         **{name: _typed(figure) for name, figure in followed.items()},
     }
@@ -64,12 +63,6 @@ def _typed(figure: Figure) -> dg.MetadataValue:
             return dg.MetadataValue.int(figure)
         case _:
             return dg.MetadataValue.float(figure)
-
-
-def _peak_memory() -> int:
-    """Most memory this process ever held, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def definition_metadata(root: str, table: str) -> dict[str, object]:

@@ -5,6 +5,8 @@ Everything is read again each time it is asked, since a container's limits may c
 
 import math
 import os
+import resource
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -80,6 +82,19 @@ def usable_cores(root: Path = Path("/")) -> int:
 def usable_memory(root: Path = Path("/")) -> int:
     """Bytes of memory this process may use: the machine's, or the least limit of its cgroups."""
     return min([psutil.virtual_memory().total, *_memory_limits(root)])
+
+
+def peak_memory() -> int:
+    """Most memory this process ever held, in bytes.
+
+    On Linux from `/proc`, as the peak that `getrusage` gives includes the process it came from.
+    """
+    for line in _text(Path("/proc/self/status")).splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def _override() -> int | None:
