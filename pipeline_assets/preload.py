@@ -3,18 +3,23 @@
 A fork has none of its server's threads, so nothing here runs Polars or a kernel.
 """
 
+import importlib
 import sys
 from collections.abc import Iterator
 
-import dagster._core.storage.event_log
-import dagster._core.storage.runs
-import dagster._core.storage.sqlite_storage  # noqa: F401
-import sqlalchemy.dialects.sqlite  # noqa: F401
-import upath  # noqa: F401
 from numba.core.dispatcher import Dispatcher
 
-import pipeline_assets.previews  # noqa: F401
 from pipeline_assets.definitions import defs
+from pipeline_assets.previews.style import notice, png
+
+LATER = (
+    "dagster._core.storage.event_log",
+    "dagster._core.storage.runs",
+    "dagster._core.storage.sqlite_storage",
+    "sqlalchemy.dialects.sqlite",
+    "upath",
+)
+"""Modules that a step would import only as it runs."""
 
 
 def kernels() -> Iterator[Dispatcher]:
@@ -30,6 +35,9 @@ def load_from_cache(kernel: Dispatcher) -> None:
         kernel.compile(signature)
 
 
+for module in LATER:
+    importlib.import_module(module)
 for kernel in kernels():
     load_from_cache(kernel)
 defs.get_repository_def()
+png(notice("Drawn once", "for matplotlib and its fonts"))
