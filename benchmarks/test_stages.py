@@ -37,8 +37,10 @@ def measure(benchmark: BenchmarkFixture, work, *arguments, rounds: int = ROUNDS)
 def read_day(path: Path) -> list[tuple[tick_loop.Ticks, tick_loop.BookColumns]]:
     """All batches of a day as the tick loop takes them."""
     read = pl.scan_parquet(path).select(*BAR5S._TICK_COLUMNS, *BAR5S._LADDER_COLUMNS)
-    batches = read.with_columns(BAR5S._AS_NUMBERS).collect_batches(chunk_size=BAR5S._BATCH)
-    return [BAR5S._read_batch(batch) for batch in batches]
+    read = read.with_columns(BAR5S._AS_NUMBERS)
+    n_ticks = read.select(pl.len()).collect().item()
+    starts = range(0, n_ticks, BAR5S._BATCH)
+    return [BAR5S._read_batch(read.slice(start, BAR5S._BATCH).collect()) for start in starts]
 
 
 def walk(batches: list[tuple[tick_loop.Ticks, tick_loop.BookColumns]]) -> tick_loop.Bars:

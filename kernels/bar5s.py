@@ -38,8 +38,8 @@ from kernels.tick_loop import (
     walk_batch,
 )
 
-_BATCH = 32_768
-"""Ticks read at a time: few enough that their columns are still cached when the loop comes."""
+_BATCH = 131_072
+"""Ticks read at a time, a row group of the lake: a batch is all of the day that is in memory."""
 
 _AS_NUMBERS = (
     pl.selectors.float().fill_null(float("nan")),
@@ -64,12 +64,13 @@ def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, BookColumns]:
 
 
 def _walk_day(
-    ticks: pl.LazyFrame, point: float, first_bar: int, n_bars: int
+    ticks: pl.LazyFrame, n_ticks: int, point: float, first_bar: int, n_bars: int
 ) -> tuple[Bars, pl.DataFrame]:
     """All batches through the tick loop: the bars' sums and averages, and each bar's last book."""
     bars, walk, books = new_bars(n_bars), new_walk(), []
     read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_AS_NUMBERS)
-    for batch in read.collect_batches(chunk_size=_BATCH):
+    for start in range(0, n_ticks, _BATCH):
+        batch = read.slice(start, _BATCH).collect()
         walk_batch(*_read_batch(batch), point, first_bar, walk, bars)
         updated = np.flatnonzero(bars.last_book >= 0)
         books.append(batch[bars.last_book[updated]].with_columns(bar=pl.Series(updated)))
@@ -91,8 +92,9 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
     Returns:
         Table `bar5s`, one row a bar from the first tick's to the last tick's; no row for no tick.
     """
-    first, last, symbol = (
+    n_ticks, first, last, symbol = (
         ticks.select(
+            pl.len(),
             pl.col("ts_event").first().to_physical() // BAR_NS,
             pl.col("ts_event").last().to_physical().alias("last") // BAR_NS,
             pl.col("symbol").first(),
@@ -102,7 +104,7 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
     )
     if first is None:
         return pl.DataFrame(schema=schema("bar5s"))
-    bars, books = _walk_day(ticks, point, first, last - first + 1)
+    bars, books = _walk_day(ticks, n_ticks, point, first, last - first + 1)
     return conform(
         pl.select(
             bar_ts=(pl.int_range(first, last + 1, dtype=pl.Int64) * BAR_NS).cast(

@@ -18,6 +18,8 @@ from dagster_polars import PolarsParquetIOManager
 from resources.atomic import whole_file
 
 ZSTD_LEVEL = 3
+ROW_GROUP = 131_072
+"""Rows of a row group: what a stage reads at a time."""
 _FACTS = "facts"
 _OF_THE_SYSTEM = "os error"
 """What Polars puts into a ComputeError where the operating system refused, with the number."""
@@ -101,7 +103,10 @@ def write_table(frame: pl.LazyFrame, path: Path, facts: Facts) -> None:
     try:
         with whole_file(path) as part:
             frame.sink_parquet(
-                part, compression_level=ZSTD_LEVEL, metadata={_FACTS: json.dumps(dict(facts))}
+                part,
+                compression_level=ZSTD_LEVEL,
+                row_group_size=ROW_GROUP,
+                metadata={_FACTS: json.dumps(dict(facts))},
             )
     except (OSError, pl.exceptions.ComputeError) as error:
         if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
