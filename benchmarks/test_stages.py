@@ -185,6 +185,40 @@ def test_start_with_cache(
         measure(benchmark, start)
 
 
+A_DATE = """
+import sys
+from pathlib import Path
+import polars as pl
+from benchmarks.conftest import DAY
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.stages import STAGES, Day
+from resources.lake import LakeDay, write_table
+from resources.machine import peak_memory
+
+of = Day(INSTRUMENTS["ES"], DAY, Path(sys.argv[1]))
+tables = LakeDay(Path(sys.argv[2]), "ES", DAY)
+for stage in STAGES:
+    made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
+    write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+    if isinstance(made.table, pl.DataFrame):
+        tables.hold(stage.table, made.table)
+print(peak_memory())
+"""
+
+
+def test_a_date_in_a_fresh_process(benchmark: BenchmarkFixture, raw: Path, tmp_path: Path) -> None:
+    """File to vectors, imports included, without pictures and checks; its peak memory."""
+    folder = tmp_path / "raw" / "ES"
+    folder.mkdir(parents=True)
+    (folder / raw.name).symlink_to(raw)
+
+    def date() -> bytes:
+        command = [sys.executable, "-c", A_DATE, tmp_path / "raw", tmp_path / "lake"]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    benchmark.extra_info["peak_bytes"] = int(measure(benchmark, date))
+
+
 def test_bytes_of_the_files(raw: Path, ticks: Path) -> None:
     """Print what the day takes on disk; nothing is timed."""
     records = sum(map(len, read_records(raw)))
