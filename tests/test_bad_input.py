@@ -16,7 +16,7 @@ from kernels.instrument import Instrument
 from resources.atomic import whole_file
 from resources.dbn import DbnError, scan_dbn
 from tests.conftest import DAY
-from tests.test_dbn import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
+from tests.dbn_files import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND

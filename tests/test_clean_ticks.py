@@ -20,7 +20,7 @@ from resources.dbn import SCHEMA, scan_dbn
 from tests import oracle
 from tests.compare import assert_same, plain_rows
 from tests.conftest import DAY
-from tests.test_dbn import MIDNIGHT, write
+from tests.dbn_files import MIDNIGHT, write
 
 ES = Instrument("ES")
 KEY = ["ts_event", "sequence"]

@@ -1,24 +1,19 @@
-"""Files written with Databento's own encoder, as `scan_dbn` reads them.
-
-The writers here (`header`, `book_record`, `write`) also serve the other test files.
-"""
+"""Files written with Databento's own encoder, as `scan_dbn` reads them."""
 
 import io
 import random
 import subprocess
 import sys
-from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import databento
 import databento_dbn
 import polars as pl
 import pytest
 import zstandard
-from databento_dbn import UNDEF_PRICE, UNDEF_TIMESTAMP, Action, BidAskPair, Schema, Side, SType
+from databento_dbn import UNDEF_PRICE, UNDEF_TIMESTAMP, Action, BidAskPair, Side, SType
 from polars.testing import assert_frame_equal
 
 import kernels
@@ -27,89 +22,9 @@ from kernels.instrument import Instrument
 from resources.dbn import SCHEMA, DbnError, scan_dbn
 from resources.dbn_records import BLOCK_RECORDS
 from tests.conftest import DAY
+from tests.dbn_files import MIDNIGHT, NEXT_DAY, NS_PER_DAY, book_record, header, patched, write
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
-
-NS_PER_DAY = 86_400_000_000_000
-MIDNIGHT = (DAY - date(1970, 1, 1)).days * NS_PER_DAY
-NEXT_DAY = DAY + timedelta(days=1)
-IDS = {"ESM5": 42, "ESU5": 43}
-
-Intervals = list[tuple[date, date, str]]
-"""First day, day after the last and what a name stood for in between."""
-
-
-def header(
-    *,
-    schema: Schema | None = Schema.MBP_10,
-    version: int = 3,
-    mappings: Mapping[str, Intervals] | None = None,
-    stypes: tuple[SType, SType] = (SType.PARENT, SType.INSTRUMENT_ID),
-    ts_out: bool = False,
-) -> bytes:
-    """A DBN header of `DAY`; without mappings the symbols of `IDS` stand for their ids."""
-    if mappings is None:
-        mappings = {symbol: [(DAY, NEXT_DAY, str(number))] for symbol, number in IDS.items()}
-    return bytes(
-        databento_dbn.Metadata(
-            "GLBX.MDP3",
-            start=MIDNIGHT,
-            end=MIDNIGHT + NS_PER_DAY,
-            stype_in=stypes[0],
-            stype_out=stypes[1],
-            schema=schema,
-            symbols=["ES.FUT"],
-            mappings=[
-                SimpleNamespace(
-                    raw_symbol=name,
-                    intervals=[
-                        SimpleNamespace(start_date=start, end_date=end, symbol=symbol)
-                        for start, end, symbol in intervals
-                    ],
-                )
-                for name, intervals in mappings.items()
-            ],
-            version=version,
-            ts_out=ts_out,
-        )
-    )
-
-
-def book_record(
-    ts_event: int = MIDNIGHT,
-    *,
-    instrument_id: int = IDS["ESM5"],
-    bid: float = 5950.0,
-    ask: float | None = 5950.25,
-    action: Action = Action.ADD,
-    size: int = 1,
-    sequence: int = 0,
-) -> bytes:
-    """An MBP-10 record on the bid, of a book with one level a side, or no ask."""
-    best = BidAskPair(bid_px=round(bid * 1e9), bid_sz=10, bid_ct=3)
-    if ask is not None:
-        best = BidAskPair(round(bid * 1e9), round(ask * 1e9), 10, 20, 3, 4)
-    return bytes(
-        databento_dbn.MBP10Msg(
-            1,
-            instrument_id,
-            ts_event,
-            price=round(bid * 1e9),
-            size=size,
-            action=action,
-            side=Side.BID,
-            depth=0,
-            ts_recv=MIDNIGHT + 1 if ts_event == UNDEF_TIMESTAMP else ts_event + 1,
-            sequence=sequence,
-            levels=[best] + [BidAskPair()] * 9,
-        )
-    )
-
-
-def patched(record: bytes, field: str, value: int) -> bytes:
-    """A record with the first byte of a field overwritten."""
-    _, at = resources.dbn_records.MBP10_DTYPE.fields[field]
-    return record[:at] + bytes([value]) + record[at + 1 :]
 
 
 def random_record(rng: random.Random, day: int) -> bytes:
@@ -139,13 +54,6 @@ def random_record(rng: random.Random, day: int) -> bytes:
             levels=[BidAskPair(price(), price(), *(size() for _ in range(4))) for _ in range(10)],
         )
     )
-
-
-def write(path: Path, *parts: bytes) -> Path:
-    """The parts as one file, each a zstd frame of its own if the name ends in `.zst`."""
-    compress = zstandard.compress if path.suffix == ".zst" else bytes
-    path.write_bytes(b"".join(map(compress, parts)))
-    return path
 
 
 def read_by_databento(path: Path) -> pl.DataFrame:

@@ -35,7 +35,7 @@ from resources.feed import (
     count_records,
 )
 from tests.conftest import DAY
-from tests.test_dbn import book_record, header
+from tests.dbn_files import book_record, header
 
 API_KEY = "db-0123456789abcdefghijklmnopqrs"
 CONDITION = "/v0/metadata.get_dataset_condition"
