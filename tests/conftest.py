@@ -1,4 +1,4 @@
-"""Simulated days that several test files read."""
+"""Simulated days that several test files read, and the fixtures of the local Databento."""
 
 from collections.abc import Callable
 from datetime import date
@@ -11,6 +11,8 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.stages import STAGES, Day
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
+
+pytest_plugins = ["tests.databento_server"]
 
 DAY = date(2025, 6, 5)
 
