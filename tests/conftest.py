@@ -1,14 +1,17 @@
 """Simulated days that several test files read, and the fixtures of the local Databento."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, time
 from functools import cache
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from kernels.instrument import INSTRUMENTS
+import kernels
+from kernels.instrument import INSTRUMENTS, Instrument, new_york
 from pipeline_assets.stages import STAGES, Day
+from resources.dbn import scan_dbn
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
 
@@ -34,6 +37,15 @@ def day_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, bool], 
 def dirt(request: pytest.FixtureRequest) -> bool:
     """Whether the day has the flaws of real files."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def morning_bars(day_file: Callable[[int, bool], Path]) -> pl.DataFrame:
+    """Bars of a simulated morning."""
+    records = scan_dbn(day_file(15_000, False))
+    ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
+    opens, closes = (new_york(DAY, clock) for clock in (time(9, 30), time(11)))
+    return kernels.bar5s(ticks).filter(pl.col("bar_ts").is_between(opens, closes))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,178 @@
+"""Bars of random streams of ticks against the slow twin, and in batches of any size.
+
+The first test also asserts that the cases it is there for did occur among its examples.
+"""
+
+import sys
+from collections.abc import Iterator
+from datetime import time
+from itertools import pairwise
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kernels
+from kernels.features import ACTION
+from kernels.instrument import Instrument, new_york
+from resources.dbn import scan_dbn
+from tests import oracle
+from tests.compare import assert_same, parquet_bytes, plain_rows
+from tests.conftest import DAY
+from tests.oracle import BANDS, BAR_NS, SIDES, TICK_LADDER, Book, State
+from tests.random_books import GRIDS, tick_streams
+from tests.seeded import SEEDED
+
+
+def tick_cases(ticks: list[dict], bars: list[dict], point: float) -> Iterator[str]:
+    """What is out of the ordinary in a stream of ticks and its bars."""
+    yield f"point {point}"
+    books = [oracle.read_book(tick, TICK_LADDER) for tick in ticks]
+    two_sided = [oracle.is_two_sided(book) for book in books]
+    if not two_sided[0]:
+        yield "starts without a two-sided book"
+    if not any(two_sided):
+        yield "no two-sided book at all"
+    for tick, book in zip(ticks, books, strict=True):
+        yield from book_cases(tick, book)
+    for before, after in pairwise(ticks):
+        if before["ts_event"] == after["ts_event"]:
+            yield "ticks of one instant"
+    if any(tick["ts_event"] % BAR_NS == 0 for tick in ticks):
+        yield "tick at a bar's start"
+    yield from event_cases(ticks, books, point)
+    for bar in bars:
+        yield from bar_cases(bar)
+
+
+def book_cases(tick: dict, book: Book) -> Iterator[str]:
+    defined = {side: [level.px is not None for level in book[side]] for side in SIDES}
+    count = [sum(defined[side]) for side in SIDES]
+    if count == [0, 0]:
+        yield "both sides empty"
+    elif 0 in count:
+        yield "one side empty"
+    for side in SIDES:
+        if 0 < sum(defined[side]) < 10:
+            is_tail = defined[side] == sorted(defined[side], reverse=True)
+            yield "tail missing" if is_tail else "level missing in the middle"
+        if not defined[side][0] and any(defined[side]):
+            yield "best level missing before others"
+        if defined[side][0] and book[side][0].sz == 0:
+            yield "best level of no size"
+        for px, sz, _ in TICK_LADDER[side]:
+            if tick[px] is None and tick[sz] > 0:
+                yield "size without a price"
+
+
+def event_cases(ticks: list[dict], books: list[Book], point: float) -> Iterator[str]:
+    state: State = oracle.NO_STATE
+    for tick, book in zip(ticks, books, strict=True):
+        yield f"action {tick['action']} side {tick['side']}"
+        side = oracle.EVENT_SIDE.get(tick["side"])
+        if tick["action"] in oracle.FLOW_ACTIONS and side is not None:
+            px, centre = tick["price"], state.values["microprice"]
+            if px is None:
+                yield "flow without a price"
+            elif centre is None:
+                yield "flow before the first two-sided book"
+            else:
+                band = oracle.band_of(side, px, centre, point)
+                yield f"flow in band {band}"
+                if abs(px - centre) / point in BANDS.values():
+                    yield "flow at a band's edge"
+                if px not in [level.px for level in book[side]]:
+                    yield "flow outside the book"
+        if oracle.is_two_sided(book):
+            state = oracle.state_of(book, point)
+
+
+def bar_cases(bar: dict) -> Iterator[str]:
+    if bar["bar5s_microprice_eob"] is None:
+        yield "bar before the first two-sided book"
+        return
+    if bar["bar5s_meta_msg_cnt_sum"] == 0:
+        yield "bar without a tick"
+    for side in SIDES:
+        if bar[f"bar5s_wall_{side}_maxz_eob"] == 0:
+            yield "equal sizes"
+        if abs(bar[f"bar5s_wall_{side}_maxz_eob"] - 2) < 1e-9:
+            yield "two equal walls"
+        if bar[f"bar5s_wall_{side}_nearest_strong_levelidx_eob"] == -1:
+            yield "no wall"
+        if bar[f"bar5s_ladder_{side}_gap_max_pts_eob"] is None:
+            yield "ladder of one level"
+
+
+TICK_CASES = {
+    *(f"point {grid.point}" for grid in GRIDS),
+    *(f"action {action} side {side}" for action in ACTION.categories for side in "ABN"),
+    *(f"flow in band {band}" for band in (*BANDS, None)),
+    "bar before the first two-sided book",
+    "bar without a tick",
+    "best level missing before others",
+    "best level of no size",
+    "both sides empty",
+    "equal sizes",
+    "flow at a band's edge",
+    "flow before the first two-sided book",
+    "flow outside the book",
+    "flow without a price",
+    "ladder of one level",
+    "level missing in the middle",
+    "no two-sided book at all",
+    "no wall",
+    "one side empty",
+    "size without a price",
+    "starts without a two-sided book",
+    "tail missing",
+    "tick at a bar's start",
+    "ticks of one instant",
+    "two equal walls",
+}
+
+
+def test_bars_of_random_ticks_equal_the_slow_twins():
+    seen: set[str] = set()
+
+    @settings(SEEDED, max_examples=150)
+    @given(tick_streams())
+    def check(stream: tuple[pl.DataFrame, float]) -> None:
+        ticks, point = stream
+        rows = plain_rows(ticks)
+        bars = oracle.bar5s(rows, point)
+        assert_same(kernels.bar5s(ticks.lazy(), point), bars, "bar5s")
+        seen.update(tick_cases(rows, bars, point))
+
+    check()
+    assert seen >= TICK_CASES, f"never occurred: {TICK_CASES - seen}"
+
+
+def bars_in_batches_of(size: int, ticks: pl.DataFrame, point: float) -> bytes:
+    """The bars, as Parquet, when ticks are read so many at a time."""
+    module = sys.modules["kernels.bar5s"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BATCH", size)
+        return parquet_bytes(kernels.bar5s(ticks.lazy(), point))
+
+
+@settings(SEEDED, max_examples=20)
+@given(tick_streams(), st.integers(1, 7))
+def test_bars_of_random_ticks_do_not_depend_on_the_batch(stream, size):
+    ticks, point = stream
+    assert bars_in_batches_of(size, ticks, point) == bars_in_batches_of(100_000, ticks, point)
+
+
+@pytest.mark.parametrize("size", [7, 100, 511, 512, 513, 1024])
+def test_bars_of_a_busy_hour_do_not_depend_on_the_batch(busy_ticks, size):
+    assert bars_in_batches_of(size, busy_ticks, 1.0) == bars_in_batches_of(100_000, busy_ticks, 1.0)
+
+
+@pytest.fixture(scope="module")
+def busy_ticks(day_file) -> pl.DataFrame:
+    """Enough ticks of a dirty day's open to fill several batches of any size tried."""
+    records = scan_dbn(day_file(15_000, True))
+    ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
+    opens = new_york(DAY, time(9, 25))
+    return ticks.filter(pl.col("ts_event") >= opens).head(1_500).collect()
