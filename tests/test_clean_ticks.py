@@ -98,6 +98,19 @@ def test_ties_keep_input_order(keys, size):
     assert cleaned(in_batches(records, size))["size"].to_list() == by_key
 
 
+def test_records_in_order_are_not_sorted_again():
+    """Ties are in order, so the plan reads the records straight through."""
+    in_order = plain_records(["ESM5"] * 3).with_columns(
+        sequence=pl.Series([0, 0, 1], dtype=pl.UInt32)
+    )
+    ticks, late_ticks = (
+        kernels.clean_ticks(records.lazy(), ES, DAY).ticks
+        for records in (in_order, in_order.reverse())
+    )
+    assert "PYTHON SCAN" not in ticks.explain()
+    assert "PYTHON SCAN" in late_ticks.explain()
+
+
 def plain_records(symbols: list[str]) -> pl.DataFrame:
     """A record a symbol: one contract traded at midnight, with a book of null prices."""
     return pl.DataFrame({"symbol": symbols}, schema={"symbol": SCHEMA["symbol"]}).select(
@@ -244,6 +257,29 @@ def test_nearest_expiry_is_told_across_a_decade():
     records = of_volumes({"ESH0": 1, "ESZ9": 1, "ESH1": 1})
     kept = kernels.clean_ticks(records, Instrument("ES", roll="calendar"), date(2029, 12, 3))
     assert kept.contract == "ESH0"
+
+
+def test_other_record_types_are_neither_books_nor_trades():
+    """Though they be of an outright and look like large trades in a locked book."""
+    records = plain_records(["ESM5", "ESU5", "ESM5", "ESU5"]).with_columns(
+        rtype=pl.Series([10, 10, 1, 1], dtype=SCHEMA["rtype"]),
+        size=pl.Series([2, 1, 9, 99], dtype=SCHEMA["size"]),
+        bid_px_00=pl.Series([None, None, 5950.0, 5950.0]),
+        ask_px_00=pl.Series([None, None, 5950.0, 5950.0]),
+    )
+    kept = kernels.clean_ticks(records.lazy(), ES, DAY)
+    assert kept.contract == "ESM5"
+    assert {reason: n for reason, n in kept.dropped.items() if n} == {
+        "other_rtype": 2,
+        "other_contract": 1,
+    }
+
+
+def test_records_of_other_contracts_need_no_time():
+    records = of_volumes({"ESM5": 5, "ESU5": 1}).with_columns(
+        ts_event=pl.when(pl.col("symbol") == "ESM5").then("ts_event")
+    )
+    assert cleaned(records)["symbol"].to_list() == ["ESM5"]
 
 
 SYMBOLS = ["ESH5", "ESM5", "ESM25", "ESU5", "ESZ5", "ESH6", "ESH0", "NQM5", "ESM5-ESU5"]

@@ -117,6 +117,26 @@ def test_day_of_a_symbol_ends_at_utc_midnight_of_the_receive_time(tmp_path):
     assert scan_dbn(path).collect()["symbol"].to_list() == ["ESM5", "ESU5"]
 
 
+@pytest.mark.parametrize(
+    ("mappings", "stypes"),
+    [
+        (
+            {"ESM5": [(DAY, NEXT_DAY, "42")], "ESU5": [(DAY, NEXT_DAY, "")]},
+            (SType.PARENT, SType.INSTRUMENT_ID),
+        ),
+        (
+            {"42": [(DAY, NEXT_DAY, "ESM5")], "43": [(DAY, NEXT_DAY, "")]},
+            (SType.INSTRUMENT_ID, SType.RAW_SYMBOL),
+        ),
+    ],
+    ids=["symbols to ids", "ids to symbols"],
+)
+def test_mapping_to_nothing_leaves_records_without_a_symbol(mappings, stypes, tmp_path):
+    records = [book_record(instrument_id=number) for number in (42, 43)]
+    path = write(tmp_path / "day.dbn", header(mappings=mappings, stypes=stypes), *records)
+    assert scan_dbn(path).collect()["symbol"].to_list() == ["ESM5", None]
+
+
 @pytest.fixture(scope="module")
 def raw_day(day_file) -> bytes:
     """A simulated day's decompressed bytes: a header and records of more than one block."""
