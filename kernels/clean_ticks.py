@@ -82,7 +82,7 @@ def clean_ticks(records: pl.LazyFrame, instrument: Instrument, day: date) -> Cle
 
 
 def _survey(records: pl.LazyFrame) -> pl.DataFrame:
-    """One row a symbol: its records by kind, traded size, whether and by how much they are late."""
+    """One row a symbol: its records by kind, traded size, and how late those to be kept are."""
     tallies = np.zeros((0, len(_TALLIES)), np.int64)
     for batch in records.select(_SURVEYED).collect_batches():
         symbol, *columns = (column.to_numpy() for column in batch)
@@ -123,11 +123,15 @@ def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies) -> None
     """Add a batch's records to the row of their symbol in `tallies` (int64, `_TALLIES`)."""
     for i in range(symbol.size):
         tally = tallies[symbol[i]]
-        is_book = rtype[i] == MBP10_RTYPE
         tally[0] += 1
-        tally[1] += is_book
-        tally[2] += is_book and bid[i] >= ask[i]
-        tally[3] += size[i] if is_book and action[i] == _TRADE else 0
+        if rtype[i] != MBP10_RTYPE:
+            continue
+        is_crossed = bid[i] >= ask[i]
+        tally[1] += 1
+        tally[2] += is_crossed
+        tally[3] += size[i] if action[i] == _TRADE else 0
+        if is_crossed:
+            continue
         if ts[i] < 0:
             tally[4] += 1
         elif ts[i] > tally[7] or (ts[i] == tally[7] and sequence[i] >= tally[8]):

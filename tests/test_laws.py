@@ -182,15 +182,6 @@ def test_two_runs_on_the_same_file_give_byte_equal_tables(day, day_file, dirt):
         assert parquet_bytes(one) == parquet_bytes(other), table
 
 
-@pytest.mark.parametrize("batch", [1, 511, 513, 4_096])
-def test_bars_are_byte_equal_however_their_ticks_are_read(ticks, monkeypatch, batch):
-    """Wherever batches begin, and with them the tiles of the tick loop."""
-    few = ticks.head(20 * batch)
-    whole = kernels.bar5s(few.lazy())
-    monkeypatch.setattr(sys.modules["kernels.bar5s"], "_BATCH", batch)
-    assert_identical(kernels.bar5s(few.lazy()), whole)
-
-
 @pytest.mark.parametrize("is_shuffled", [False, True], ids=["in order", "shuffled"])
 def test_records_of_equal_time_and_sequence_keep_their_order(day_file, dirt, is_shuffled):
     records = scan_dbn(day_file(EVENTS, dirt)).head(20_000).collect()

@@ -6,7 +6,7 @@ The first test also asserts that the cases it is there for did occur among its e
 import sys
 from collections.abc import Iterator
 from datetime import time
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import polars as pl
 import pytest
@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kernels
-from kernels.features import ACTION
+from kernels.end_of_bar import end_of_bar
+from kernels.features import ACTION, BOOK_COLUMNS
 from kernels.instrument import Instrument, new_york
 from resources.dbn import scan_dbn
 from tests import oracle
 from tests.compare import assert_same, parquet_bytes, plain_rows
 from tests.conftest import DAY
-from tests.oracle import BANDS, BAR_NS, SIDES, TICK_LADDER, Book, State
+from tests.oracle import BANDS, BAR_NS, LEVELS, SIDES, TICK_LADDER, Book, State
 from tests.random_books import GRIDS, tick_streams
 from tests.seeded import SEEDED
 
@@ -147,6 +148,23 @@ def test_bars_of_random_ticks_equal_the_slow_twins():
 
     check()
     assert seen >= TICK_CASES, f"never occurred: {TICK_CASES - seen}"
+
+
+def test_two_equal_walls_are_strong_however_z_is_rounded():
+    """Every pair of levels, in sizes of which z comes out a little below 2 for some."""
+    walls = [(at, size) for at in combinations(LEVELS, 2) for size in range(2, 13)]
+    books = pl.DataFrame(
+        {
+            name: [size if what.endswith("sz") and level in at else 1 for at, size in walls]
+            for what, names in BOOK_COLUMNS.items()
+            for level, name in enumerate(names)
+        }
+    )
+    bars = end_of_bar(books, 1.0)
+    for side in SIDES:
+        assert bars[f"bar5s_wall_{side}_maxz_eob"].min() < 2
+        nearest = bars[f"bar5s_wall_{side}_nearest_strong_levelidx_eob"]
+        assert nearest.to_list() == [at[0] for at, _ in walls]
 
 
 def bars_in_batches_of(size: int, ticks: pl.DataFrame, point: float) -> bytes:
