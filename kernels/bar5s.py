@@ -5,12 +5,13 @@ these is computed afterwards, once a bar.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
 import polars as pl
 
-from kernels.book import ASK, BID
+from kernels.book import ASK, BID, Book, books_of, view
 from kernels.end_of_bar import end_of_bar
 from kernels.features import (
     BANDS,
@@ -22,20 +23,17 @@ from kernels.features import (
     conform,
     schema,
 )
+from kernels.order_flow import ADD, CANCEL, CLEAR, MODIFY, TRADE
 from kernels.tick_loop import (
-    ADD,
     BAR_NS,
-    CANCEL,
-    CLEAR,
-    MODIFY,
-    TRADE,
     Bars,
-    BookColumns,
     Ticks,
+    Walk,
     end_walk,
     new_bars,
     new_walk,
-    walk_batch,
+    resume,
+    walk_span,
 )
 
 _BATCH = 262_144
@@ -46,22 +44,47 @@ _AS_NUMBERS = (
     pl.selectors.float().fill_null(float("nan")),
     pl.col("ts_event", "action", "side").to_physical(),
 )
-_TICK_COLUMNS = ["ts_event", "action", "side", "depth", "price", "size"]
+_TICK_COLUMNS = ["ts_event", "action", "side", "price", "size"]
 _LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
 
 
-def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, BookColumns]:
+def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, Book]:
     """NumPy views of a batch's columns, `_AS_NUMBERS`."""
     batch = batch.rechunk()
+    return Ticks(*(view(batch[name]) for name in _TICK_COLUMNS)), books_of(batch)
 
-    def column(name: str) -> np.ndarray:
-        array = batch[name].to_numpy(allow_copy=False)
-        array.flags.writeable = False
-        return array
 
-    fields = BookColumns._fields
-    book = BookColumns(*(tuple(column(name) for name in BOOK_COLUMNS[what]) for what in fields))
-    return Ticks(*(column(name) for name in _TICK_COLUMNS)), book
+def _spans(
+    ticks: Ticks, book: Book, point: float, first_bar: int, walk: Walk, wanted: int
+) -> list[tuple[int, Walk]]:
+    """Where to divide a batch, at most into as many spans as wanted, and the walk of each.
+
+    The first goes on with the walk before; each other one begins with a bar.
+    """
+    spans = [(0, walk)]
+    for part in range(1, wanted):
+        bar = ticks.ts[part * ticks.ts.size // wanted] // BAR_NS
+        row = int(np.searchsorted(ticks.ts, bar * BAR_NS))
+        resumed = new_walk()
+        if row > spans[-1][0] and resume(resumed, book, row, point, bar * BAR_NS, bar - first_bar):
+            spans.append((row, resumed))
+    return spans
+
+
+def _walk_batch(
+    ticks: Ticks, book: Book, point: float, first_bar: int, walk: Walk, bars: Bars, pool: Executor
+) -> Walk:
+    """The ticks of one batch, spans of it side by side; the walk to go on with."""
+    spans = _spans(ticks, book, point, first_bar, walk, pl.thread_pool_size())
+    stops = [row for row, _ in spans[1:]]
+
+    def go(start: int, walk: Walk, stop: int | None) -> None:
+        walk_span(ticks, book, start, stop or ticks.ts.size, point, first_bar, walk, bars)
+        if stop is not None:
+            end_walk(walk, first_bar, ticks.ts[stop] // BAR_NS - first_bar, bars)
+
+    list(pool.map(go, *zip(*spans, strict=True), [*stops, None]))
+    return spans[-1][1]
 
 
 def _walk_day(
@@ -70,12 +93,13 @@ def _walk_day(
     """All batches through the tick loop: the bars' sums and averages, and each bar's last book."""
     bars, walk, books = new_bars(n_bars), new_walk(), []
     read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_AS_NUMBERS)
-    for start in range(0, n_ticks, _BATCH):
-        batch = read.slice(start, _BATCH).collect()
-        walk_batch(*_read_batch(batch), point, first_bar, walk, bars)
-        updated = np.flatnonzero(bars.last_book >= 0)
-        books.append(batch[bars.last_book[updated]].with_columns(bar=pl.Series(updated)))
-        bars.last_book[updated] = -1
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        for start in range(0, n_ticks, _BATCH):
+            batch = read.slice(start, _BATCH).collect()
+            walk = _walk_batch(*_read_batch(batch), point, first_bar, walk, bars, pool)
+            updated = np.flatnonzero(bars.last_book >= 0)
+            books.append(batch[bars.last_book[updated]].with_columns(bar=pl.Series(updated)))
+            bars.last_book[updated] = -1
     end_walk(walk, first_bar, n_bars, bars)
     grid = pl.DataFrame({"bar": np.arange(n_bars)})
     books = pl.concat(books).unique("bar", keep="last", maintain_order=True)
@@ -115,8 +139,8 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         )
         .hstack(pl.from_numpy(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]).fill_nan(None))
         .hstack(_counts(bars))
-        .hstack(pl.from_numpy(bars.flow[BID], _flow_names("bid")))
-        .hstack(pl.from_numpy(bars.flow[ASK], _flow_names("ask")))
+        .hstack(pl.from_numpy(bars.flow[:, BID], _flow_names("bid")))
+        .hstack(pl.from_numpy(bars.flow[:, ASK], _flow_names("ask")))
         .hstack(end_of_bar(books, point))
         .with_columns(_net_flow())
         .with_columns(_normalised_flow()),

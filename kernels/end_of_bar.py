@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from kernels.book import ASK, BID, MICROPRICE, N_STATE, Book, book_states, kernel, microprices
+from kernels.book import MICROPRICE, N_STATE, Book, books_of, kernel, states_at_own_price
 from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 
 STRONG_Z = 2.0
@@ -52,15 +52,11 @@ def _walls(px, sz, microprice, point, walls) -> None:
         walls[bar, 2] = abs(px[bar, strong] - microprice[bar]) / point if strong >= 0 else np.nan
 
 
-def _states(px: dict[str, np.ndarray], sz: dict[str, np.ndarray], point: float) -> np.ndarray:
-    """The state of each bar's last book, (N_STATE, n); px and sz (n, LEVELS) by side."""
-    n = len(px["bid"])
-    book = Book(*np.empty((2, 2, LEVELS, n)))
-    for side, code in (("bid", BID), ("ask", ASK)):
-        book.px[code], book.sz[code] = px[side].T, sz[side].T
+def _states(book: Book, point: float) -> np.ndarray:
+    """The state of each bar's last book, (N_STATE, n)."""
+    n = book.bid_px[0].size
     price, states = np.empty(n), np.empty((N_STATE, n))
-    microprices(book, price)
-    book_states(book, price, point, np.empty(n), states)
+    states_at_own_price(book, 0, price, point, np.empty((2, n)), states)
     return states
 
 
@@ -73,14 +69,13 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
     """
     exists = books["bid_px_00"].is_not_null()
     books = books.with_columns(_no_size_without_price())
-    ladders = {
-        what: books.select(
-            pl.col(names).cast(pl.Float64).fill_null(np.nan if what.endswith("px") else 0)
-        ).to_numpy()
-        for what, names in BOOK_COLUMNS.items()
-    }
-    px, sz = ({side: ladders[f"{side}_{what}"] for side in SIDES} for what in ("px", "sz"))
-    states = _states(px, sz, point)
+    book = books_of(
+        books.with_columns(
+            pl.col(names).fill_null(np.nan if what.endswith("px") else 0)
+            for what, names in BOOK_COLUMNS.items()
+        ).rechunk()
+    )
+    states = _states(book, point)
     midprice = (books["bid_px_00"] + books["ask_px_00"]) / 2
     frames = [
         _frame(states.T, [f"{stem}_eob" for stem, *_ in STATE]),
@@ -89,8 +84,9 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
     ]
     for side in SIDES:
         gaps, walls = np.empty((books.height, 2)), np.empty((books.height, len(_WALL)))
-        _ladder_gaps(px[side], point, gaps)
-        _walls(px[side], sz[side], states[MICROPRICE], point, walls)
+        px, sz = (np.column_stack(getattr(book, f"{side}_{what}")) for what in ("px", "sz"))
+        _ladder_gaps(px, point, gaps)
+        _walls(px, sz.astype(float), states[MICROPRICE], point, walls)
         frames.append(
             _frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")])
         )

@@ -1,7 +1,7 @@
 """The loop over a day's ticks, in tiles: what holds is integrated over time, what happens is counted.
 
-From tile to tile a `Walk` carries the book that holds, the time up to which it has been integrated
-and the open bar. No value depends on where tiles or batches begin.
+From tile to tile a `Walk` carries the book before, the state that holds, the time up to which it has
+been integrated and the open bar. No value depends on where tiles, batches or spans begin.
 """
 
 from typing import NamedTuple
@@ -13,45 +13,30 @@ from kernels.book import (
     BID,
     N_BANDS,
     N_STATE,
-    Book,
-    band_of,
     book_states,
-    is_two_sided,
+    inner,
     kernel,
     microprices,
-    size_change,
+    touch_of,
 )
 from kernels.features import ACTION, FLOW_SUMS, LEVELS, SIDE
+from kernels.order_flow import TRADE, bands_of_events, size_changes, sum_flow
 
 BAR_NS = 5_000_000_000
 TILE = 512
-
-ADD, CANCEL, MODIFY, CLEAR, TRADE = (ACTION.categories.to_list().index(a) for a in "ACMRT")
-_ADDED, _REMOVED, _FIRST_COUNT = range(3)
-"""Places in a band's flow sums; the counts of adds, cancels and modifies follow by action code."""
 
 _LANES = 4
 _ROWS = -(-N_STATE // _LANES) * _LANES
 
 
 class Ticks(NamedTuple):
-    """A batch of n ticks: ts int64 ns, codes and depth uint8, price float64, size uint32."""
+    """A run of n ticks: ts int64 ns, codes uint8, price float64, size uint32."""
 
     ts: np.ndarray
     action: np.ndarray
     side: np.ndarray
-    depth: np.ndarray
     price: np.ndarray
     size: np.ndarray
-
-
-class BookColumns(NamedTuple):
-    """The books of a batch as they come: by level, float64 prices and uint32 sizes."""
-
-    bid_px: tuple[np.ndarray, ...]
-    ask_px: tuple[np.ndarray, ...]
-    bid_sz: tuple[np.ndarray, ...]
-    ask_sz: tuple[np.ndarray, ...]
 
 
 class Bars(NamedTuple):
@@ -60,7 +45,7 @@ class Bars(NamedTuple):
     twa: (n, N_STATE) float64 time-weighted averages, NaN before the first two-sided book.
     actions: (n, actions) int64, ticks by action code.
     traded: (n, sides) int64, traded size by side code.
-    flow: (2, n, N_BANDS * len(FLOW_SUMS)) float64, by resting side's code, band and kind.
+    flow: (n, 2, N_BANDS * len(FLOW_SUMS)) float64, by resting side's code, band and kind.
     last_book: (n,) int64 row, in the present batch, of the bar's last two-sided book; -1 if none.
     """
 
@@ -72,25 +57,37 @@ class Bars(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What the tick loop carries from tile to tile; of each array column -1 is the tick before.
+    """What the tick loop carries from tile to tile, then what it knows of the tile's ticks.
 
-    book: `Book` of TILE + 1 columns.
-    price: (TILE + 1,) float64, microprice that holds after each tick, NaN before the first.
-    states: (_ROWS, TILE + 1) float64, features of each book; column -1 those that hold.
-    weight: (TILE,) float64, ns that each state holds within the open bar.
-    integral: (_ROWS,) float64, ns x value over the open bar.
-    distance: (TILE,) float64 scratch.
     clock: (3,) int64: open bar; ns up to which it is integrated, -1 before the first two-sided
         book; ns since when a state exists in it.
+    held: (_ROWS,) float64, the state that holds.
+    integral: (_ROWS,) float64, ns x state over the open bar.
+    px, sz: (2, LEVELS) float64, the book before, by side's code.
+    price: (TILE + 1,) float64, the microprice that holds before and after each tick, NaN before the
+        first two-sided book; the last element is carried.
+
+    microprice: (TILE,) float64, of each book, NaN unless two-sided.
+    states: (_ROWS, TILE) float64, features of each book.
+    weight: (TILE,) float64, ns that each state holds within the open bar.
+    band: (TILE,) int64, of each event.
+    event, change: (TILE,) float64, price of each event, and by how much it changed the size there.
+    scratch: (2, TILE) float64.
     """
 
-    book: Book
+    clock: np.ndarray
+    held: np.ndarray
+    integral: np.ndarray
+    px: np.ndarray
+    sz: np.ndarray
     price: np.ndarray
+    microprice: np.ndarray
     states: np.ndarray
     weight: np.ndarray
-    integral: np.ndarray
-    distance: np.ndarray
-    clock: np.ndarray
+    band: np.ndarray
+    event: np.ndarray
+    change: np.ndarray
+    scratch: np.ndarray
 
 
 _BAR, _NOW, _SINCE = range(3)
@@ -102,61 +99,93 @@ def new_bars(n: int) -> Bars:
         np.full((n, N_STATE), np.nan),
         np.zeros((n, len(ACTION.categories)), np.int64),
         np.zeros((n, len(SIDE.categories)), np.int64),
-        np.zeros((2, n, N_BANDS * len(FLOW_SUMS))),
+        np.zeros((n, 2, N_BANDS * len(FLOW_SUMS))),
         np.full(n, -1),
     )
 
 
 def new_walk() -> Walk:
     """The walk before the first tick."""
-    shape = (2, LEVELS, TILE + 1)
     return Walk(
-        Book(np.full(shape, np.nan), np.zeros(shape)),
-        np.full(TILE + 1, np.nan),
-        np.zeros((_ROWS, TILE + 1)),
-        np.zeros(TILE),
-        np.zeros(_ROWS),
-        np.empty(TILE),
-        np.array([0, -1, -1]),
+        clock=np.array([0, -1, -1]),
+        held=np.zeros(_ROWS),
+        integral=np.zeros(_ROWS),
+        px=np.full((2, LEVELS), np.nan),
+        sz=np.zeros((2, LEVELS)),
+        price=np.full(TILE + 1, np.nan),
+        microprice=np.empty(TILE),
+        states=np.zeros((_ROWS, TILE)),
+        weight=np.empty(TILE),
+        band=np.empty(TILE, np.int64),
+        event=np.empty(TILE),
+        change=np.empty(TILE),
+        scratch=np.empty((2, TILE)),
     )
 
 
 @kernel
-def _copy_level(px, sz, px_to, sz_to) -> None:
-    for i in range(px.size):
-        px_to[i] = px[i]
-        sz_to[i] = float(sz[i]) if px[i] == px[i] else 0.0
+def resume(walk, book, row, point, bar_ns, bar) -> bool:
+    """Let a new walk stand before a batch's row that begins a bar; False if it cannot be known.
 
-
-@kernel
-def _load_books(columns, start, stop, book) -> None:
-    """Books start to stop of a batch into the tile."""
+    bar_ns: when the bar begins. It is known if a two-sided book precedes the row in the batch.
+    """
+    microprice = walk.microprice[:1]
+    held = row
+    microprice[0] = np.nan
+    while held and microprice[0] != microprice[0]:
+        held -= 1
+        microprices(touch_of(book, held, 1), microprice)
+    if microprice[0] != microprice[0]:
+        return False
+    book_states(book, held, microprice, point, walk.scratch, walk.states)
+    walk.held[:] = walk.states[:, 0]
+    walk.price[-1] = microprice[0]
     for level in range(LEVELS):
-        bid_px, ask_px = columns.bid_px[level][start:stop], columns.ask_px[level][start:stop]
-        bid_sz, ask_sz = columns.bid_sz[level][start:stop], columns.ask_sz[level][start:stop]
-        _copy_level(bid_px, bid_sz, book.px[BID, level], book.sz[BID, level])
-        _copy_level(ask_px, ask_sz, book.px[ASK, level], book.sz[ASK, level])
+        walk.px[BID, level], walk.sz[BID, level] = (
+            book.bid_px[level][row - 1],
+            book.bid_sz[level][row - 1],
+        )
+        walk.px[ASK, level], walk.sz[ASK, level] = (
+            book.ask_px[level][row - 1],
+            book.ask_sz[level][row - 1],
+        )
+    walk.clock[_BAR], walk.clock[_NOW], walk.clock[_SINCE] = bar, bar_ns, bar_ns
+    return True
 
 
-@kernel
-def _hold_prices(book, n, price) -> None:
-    """The microprice that holds after each of the tile's ticks: that of the last two-sided book."""
-    microprices(book, price[:n])
-    for i in range(n):
-        if not is_two_sided(book, i):
-            price[i] = price[i - 1]
+@inner
+def _hold_prices(microprice, price) -> None:
+    price[0] = price[-1]
+    for i in range(microprice.size):
+        price[i + 1] = microprice[i] if microprice[i] == microprice[i] else price[i]
+    price[-1] = price[microprice.size]
 
 
-@kernel
-def _integrate(weight, states, start, stop, integral) -> None:
-    """Add weight x state of columns start to stop, in order, whatever the tile.
+@inner
+def _measure(ticks, book, start, point, walk) -> None:
+    """The states of a tile's books, the n of the batch from `start` on, and what its events do."""
+    n = ticks.ts.size
+    microprice, price = walk.microprice[:n], walk.price[: n + 1]
+    microprices(touch_of(book, start, n), microprice)
+    _hold_prices(microprice, walk.price)
+    book_states(book, start, price[1:], point, walk.scratch, walk.states)
+    bands_of_events(ticks, price, point, walk.band[:n])
+    size_changes(ticks, book, start, walk.px, walk.sz, walk.event[:n], walk.change[:n])
+
+
+@inner
+def _integrate(weight, states, first, integral) -> None:
+    """Add weight x state of the columns from `first` on, in order, whatever the tile.
 
     Four features at a time, as an addition takes four cycles and must await the one before.
     """
+    stop = first + weight.size
     for row in range(0, _ROWS, _LANES):
-        x0, x1, x2, x3 = states[row], states[row + 1], states[row + 2], states[row + 3]
-        sum0, sum1, sum2, sum3 = integral[row : row + _LANES]
-        for i in range(start, stop):
+        x0, x1 = states[row][first:stop], states[row + 1][first:stop]
+        x2, x3 = states[row + 2][first:stop], states[row + 3][first:stop]
+        sum0, sum1 = integral[row], integral[row + 1]
+        sum2, sum3 = integral[row + 2], integral[row + 3]
+        for i in range(weight.size):
             sum0 += weight[i] * x0[i]
             sum1 += weight[i] * x1[i]
             sum2 += weight[i] * x2[i]
@@ -165,119 +194,104 @@ def _integrate(weight, states, start, stop, integral) -> None:
         integral[row + 2], integral[row + 3] = sum2, sum3
 
 
-@kernel
-def _hold(walk, held, first, until) -> None:
-    """Let the state of column `held` last until a time (ns) of the bar that begins at `first`."""
+@inner
+def _hold(walk, until) -> None:
+    """Let the state that holds last until a time (ns) of the open bar."""
     lasted = float(until - walk.clock[_NOW])
-    if held >= first:
-        walk.weight[held] = lasted
-    else:
-        for row in range(_ROWS):
-            walk.integral[row] += lasted * walk.states[row, held]
+    for row in range(_ROWS):
+        walk.integral[row] += lasted * walk.held[row]
     walk.clock[_NOW] = until
 
 
-@kernel
-def _close_bar(walk, held, first, stop, first_bar, next_bar, bars) -> None:
-    """Write the averages of the open bar and of the empty ones up to `next_bar`, and open that.
+@inner
+def _hold_books(ts, first, walk) -> int:
+    """Let the two-sided books of a run of the open bar's ticks hold, each until the next.
 
-    held: column of the state that holds. first, stop: the columns of the bar's ticks.
+    ts: of the run, which begins at the tile's column `first`. Returns the index in the run of its
+    last two-sided book, -1 if none.
     """
-    bar = walk.clock[_BAR]
+    held, weight, microprice = -1, walk.weight, walk.microprice[first:]
+    for i in range(ts.size):
+        weight[i] = 0.0
+        if microprice[i] != microprice[i]:
+            continue
+        if held >= 0:
+            weight[held] = ts[i] - ts[held]
+        elif walk.clock[_NOW] >= 0:
+            _hold(walk, ts[i])
+        else:
+            walk.clock[_NOW] = walk.clock[_SINCE] = ts[i]
+        held = i
+    if held >= 0:
+        _integrate(weight[:held], walk.states, first, walk.integral)
+        for row in range(_ROWS):
+            walk.held[row] = walk.states[row, first + held]
+        walk.clock[_NOW] = ts[held]
+    return held
+
+
+@inner
+def _open_bar(walk, first_bar, bar, bars) -> None:
+    """Write the averages of the open bar and of the empty ones before `bar`, and open that."""
+    done = walk.clock[_BAR]
     if walk.clock[_NOW] >= 0:
-        end = (first_bar + bar + 1) * BAR_NS
-        _hold(walk, held, first, end)
-        _integrate(walk.weight, walk.states, first, stop, walk.integral)
+        end = (first_bar + done + 1) * BAR_NS
+        _hold(walk, end)
         for k in range(N_STATE):
-            bars.twa[bar, k] = walk.integral[k] / (end - walk.clock[_SINCE])
-            for empty in range(bar + 1, next_bar):
-                bars.twa[empty, k] = walk.states[k, held]
+            bars.twa[done, k] = walk.integral[k] / (end - walk.clock[_SINCE])
+            for empty in range(done + 1, bar):
+                bars.twa[empty, k] = walk.held[k]
         walk.integral[:] = 0.0
-        walk.clock[_NOW] = walk.clock[_SINCE] = (first_bar + next_bar) * BAR_NS
-    walk.clock[_BAR] = next_bar
+        walk.clock[_NOW] = walk.clock[_SINCE] = (first_bar + bar) * BAR_NS
+    walk.clock[_BAR] = bar
 
 
-@kernel
-def _hold_books(ts, start, first_bar, walk, bars) -> None:
-    """Let each two-sided book of the tile hold until the next; ts (ns) from batch row `start`."""
-    held, first = -1, 0
-    walk.weight[:] = 0.0
-    for i in range(ts.size):
-        bar = ts[i] // BAR_NS - first_bar
-        if bar != walk.clock[_BAR]:
-            _close_bar(walk, held, first, i, first_bar, bar, bars)
-            first = i
-        if is_two_sided(walk.book, i):
-            if walk.clock[_NOW] < 0:
-                walk.clock[_NOW] = walk.clock[_SINCE] = ts[i]
-            _hold(walk, held, first, ts[i])
-            held = i
-            bars.last_book[bar] = start + i
-    _integrate(walk.weight, walk.states, first, ts.size, walk.integral)
-    walk.states[:, -1] = walk.states[:, held]
-
-
-@kernel
-def _count(ts, action, side, size, first_bar, bars) -> None:
+@inner
+def _count(ticks, actions, traded) -> None:
     """Ticks by action, and traded size by side."""
-    for i in range(ts.size):
-        bar = ts[i] // BAR_NS - first_bar
-        bars.actions[bar, action[i]] += 1
-        if action[i] == TRADE:
-            bars.traded[bar, side[i]] += size[i]
+    for i in range(ticks.action.size):
+        actions[ticks.action[i]] += 1
+        if ticks.action[i] == TRADE:
+            traded[ticks.side[i]] += ticks.size[i]
+
+
+@inner
+def _part(ticks, start, stop) -> Ticks:
+    return Ticks(
+        ticks.ts[start:stop],
+        ticks.action[start:stop],
+        ticks.side[start:stop],
+        ticks.price[start:stop],
+        ticks.size[start:stop],
+    )
 
 
 @kernel
-def _sum_flow(ticks, start, n, point, first_bar, walk, bars) -> None:
-    """Order flow of the tile's adds, cancels and modifies on a known side."""
-    for i in range(n):
-        row = start + i
-        action, side = ticks.action[row], ticks.side[row]
-        if action > MODIFY or side > BID:
-            continue
-        price = ticks.price[row]
-        distance = walk.price[i - 1] - price if side == BID else price - walk.price[i - 1]
-        band = band_of(distance, point)
-        if band == N_BANDS:
-            continue
-        change = size_change(walk.book.px[side], walk.book.sz[side], i, price, ticks.depth[row])
-        flow = bars.flow[side, ticks.ts[row] // BAR_NS - first_bar]
-        at = band * len(FLOW_SUMS)
-        flow[at + _ADDED] += max(change, 0.0)
-        flow[at + _REMOVED] += max(-change, 0.0)
-        flow[at + _FIRST_COUNT + action] += 1.0
-
-
-@kernel
-def walk_batch(ticks, columns, point, first_bar, walk, bars) -> None:
-    """The ticks of one batch, tile by tile; `walk` carries over to the next batch.
+def walk_span(batch, book, start, stop, point, first_bar, walk, bars) -> None:
+    """Rows start to stop of a batch, tile by tile; `walk` carries over to the next ones.
 
     point: price of one point, in price units. first_bar: the first bar's start, in bars.
     """
-    book = walk.book
-    for start in range(0, ticks.ts.size, TILE):
-        stop = min(start + TILE, ticks.ts.size)
-        n = stop - start
-        ts = ticks.ts[start:stop]
-        _load_books(columns, start, stop, book)
-        _hold_prices(book, n, walk.price)
-        book_states(book, walk.price[:n], point, walk.distance[:n], walk.states)
-        _hold_books(ts, start, first_bar, walk, bars)
-        _count(
-            ts,
-            ticks.action[start:stop],
-            ticks.side[start:stop],
-            ticks.size[start:stop],
-            first_bar,
-            bars,
-        )
-        _sum_flow(ticks, start, n, point, first_bar, walk, bars)
-        book.px[:, :, -1] = book.px[:, :, n - 1]
-        book.sz[:, :, -1] = book.sz[:, :, n - 1]
-        walk.price[-1] = walk.price[n - 1]
+    for begin in range(start, stop, TILE):
+        tile = _part(batch, begin, min(begin + TILE, stop))
+        _measure(tile, book, begin, point, walk)
+        left = tile.ts.size
+        while left:
+            first = tile.ts.size - left
+            bar = tile.ts[first] // BAR_NS - first_bar
+            until = first + np.searchsorted(tile.ts[first:], (first_bar + bar + 1) * BAR_NS)
+            if bar != walk.clock[_BAR]:
+                _open_bar(walk, first_bar, bar, bars)
+            ticks = _part(tile, first, until)
+            held = _hold_books(ticks.ts, first, walk)
+            if held >= 0:
+                bars.last_book[bar] = begin + first + held
+            _count(ticks, bars.actions[bar], bars.traded[bar])
+            sum_flow(ticks, walk.band[first:until], walk.change[first:until], bars.flow[bar])
+            left = tile.ts.size - until
 
 
 @kernel
-def end_walk(walk, first_bar, n_bars, bars) -> None:
-    """Write the last bar."""
-    _close_bar(walk, -1, 0, 0, first_bar, n_bars, bars)
+def end_walk(walk, first_bar, next_bar, bars) -> None:
+    """Write the open bar, and the empty ones before `next_bar`."""
+    _open_bar(walk, first_bar, next_bar, bars)
