@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 
+from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
 from pipeline_assets.definitions import defs
@@ -23,10 +24,11 @@ LATER = (
 
 
 def kernels() -> Iterator[Dispatcher]:
-    """Every compiled function of the modules in `kernels`."""
+    """Every compiled function of the modules in `kernels` that is cached; others are part of these."""
     for name, module in list(sys.modules.items()):
         if name.startswith("kernels."):
-            yield from (value for value in vars(module).values() if isinstance(value, Dispatcher))
+            compiled = (value for value in vars(module).values() if isinstance(value, Dispatcher))
+            yield from (kernel for kernel in compiled if isinstance(kernel._cache, FunctionCache))
 
 
 def load_from_cache(kernel: Dispatcher) -> None:

@@ -167,24 +167,26 @@ def test_two_equal_walls_are_strong_however_z_is_rounded():
         assert nearest.to_list() == [at[0] for at, _ in walls]
 
 
-def bars_in_batches_of(size: int, ticks: pl.DataFrame, point: float) -> bytes:
-    """The bars, as Parquet, when ticks are read so many at a time."""
+def bars_of(ticks: pl.DataFrame, point: float, batch: int, threads: int) -> bytes:
+    """The bars, as Parquet, when so many ticks are read at a time and divided among threads."""
     module = sys.modules["kernels.bar5s"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_BATCH", size)
+        patch.setattr(module, "_BATCH", batch)
+        patch.setattr(pl, "thread_pool_size", lambda: threads)
         return parquet_bytes(kernels.bar5s(ticks.lazy(), point))
 
 
-@settings(SEEDED, max_examples=20)
-@given(tick_streams(), st.integers(1, 7))
-def test_bars_of_random_ticks_do_not_depend_on_the_batch(stream, size):
+@settings(SEEDED, max_examples=40)
+@given(tick_streams(), st.integers(1, 12), st.integers(1, 4))
+def test_bars_of_random_ticks_depend_on_neither_batch_nor_threads(stream, batch, threads):
     ticks, point = stream
-    assert bars_in_batches_of(size, ticks, point) == bars_in_batches_of(100_000, ticks, point)
+    assert bars_of(ticks, point, batch, threads) == bars_of(ticks, point, 100_000, 1)
 
 
-@pytest.mark.parametrize("size", [7, 100, 511, 512, 513, 1024])
-def test_bars_of_a_busy_hour_do_not_depend_on_the_batch(busy_ticks, size):
-    assert bars_in_batches_of(size, busy_ticks, 1.0) == bars_in_batches_of(100_000, busy_ticks, 1.0)
+@pytest.mark.parametrize("batch", [7, 100, 511, 512, 513, 1024])
+@pytest.mark.parametrize("threads", [1, 3, 7])
+def test_bars_of_a_busy_hour_depend_on_neither_batch_nor_threads(busy_ticks, batch, threads):
+    assert bars_of(busy_ticks, 1.0, batch, threads) == bars_of(busy_ticks, 1.0, 100_000, 1)
 
 
 @pytest.fixture(scope="module")
