@@ -28,8 +28,9 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
             read if it is truncated or corrupt, or no longer the file it was.
     """
     path = Path(path)
+    file = _identity(path)
     with open_stream(path) as stream:
-        metadata, file = read_metadata(path, stream), _identity(path)
+        metadata = read_metadata(path, stream)
     try:
         symbology = Symbology.of(metadata)
     except (ValueError, OverflowError) as error:
@@ -47,15 +48,22 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
     )
 
 
-def _identity(path: Path) -> tuple[int, int, int]:
-    """What tells a file from another of its name: inode, size and time of change (ns)."""
-    stat = path.stat()
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file from another of its name: inode, size and time of change (ns).
+
+    Taken before the file is opened and after what was read of it, it is the same if nothing but this
+    file was read. None if there is no file.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _batches(
     path: Path,
-    file: tuple[int, int, int],
+    file: tuple[int, int, int] | None,
     symbology: Symbology,
     with_columns: list[str] | None,
     predicate: pl.Expr | None,

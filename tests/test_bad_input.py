@@ -11,10 +11,13 @@ import zstandard
 from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
 
 import kernels
+import resources.dbn
+import resources.dbn_records
 from kernels.features import LEVEL_TYPE, TABLES, schema
 from kernels.instrument import Instrument
 from resources.atomic import whole_file
 from resources.dbn import DbnError, scan_dbn
+from resources.dbn_records import read_metadata
 from tests.conftest import DAY
 from tests.dbn_files import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
 
@@ -258,3 +261,40 @@ def test_file_replaced_while_it_is_read_is_refused(tmp_path: Path) -> None:
 
     clean(path, out)
     assert pl.read_parquet(out).height == 51
+
+
+def test_file_replaced_while_its_header_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The symbols would be those of another file than the records."""
+    path, other = tmp_path / "day.dbn", tmp_path / "other.dbn"
+    path.write_bytes(DAY_BYTES)
+    swapped = {"ESM5": [(DAY, NEXT_DAY, "43")], "ESU5": [(DAY, NEXT_DAY, "42")]}
+    other.write_bytes(header(mappings=swapped) + BOOK * 50)
+
+    def and_replace(*read: object) -> object:
+        if other.exists():
+            other.replace(path)
+        return read_metadata(*read)
+
+    monkeypatch.setattr(resources.dbn, "read_metadata", and_replace)
+    records = scan_dbn(path)
+    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+        records.collect()
+    assert scan_dbn(path).collect()["symbol"].unique().to_list() == ["ESU5"]
+
+
+def test_file_taken_away_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "day.dbn"
+    path.write_bytes(DAY_BYTES)
+    records = scan_dbn(path)
+
+    def and_unlink(*read: object) -> object:
+        path.unlink()
+        return read_metadata(*read)
+
+    monkeypatch.setattr(resources.dbn_records, "read_metadata", and_unlink)
+    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+        records.collect()
