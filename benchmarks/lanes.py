@@ -30,7 +30,8 @@ from pipeline_assets.partitions import trading_days
 from pipeline_assets.stages import STAGES, Day
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
-from tests.live import REPOSITORY, deployed
+from tests.live import deployed
+from tests.place import REPOSITORY
 
 RESULTS = Path(__file__).with_name("lanes.json")
 FIRST_DAY, HUNDRED = "2015-01-02", 100

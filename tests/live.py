@@ -6,48 +6,28 @@ with deployed(tmp_path) as live:
 """
 
 import json
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-LOCATION = "pipeline_assets.definitions"
+from tests.place import LOCATION, PATIENCE, Place
+
 REPOSITORY_SELECTOR = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 PROCESSES = ("code", "webserver", "daemon")
-PATIENCE = 600
-"""Seconds until what is awaited counts as never happening; a first run compiles the kernels."""
-
-_Found = TypeVar("_Found")
 
 
-class Deployment:
-    """The processes of an instance whose home, raw files and lake lie in `folder`.
+class Deployment(Place):
+    """A place whose processes are the three that a user has running.
 
-    They are `code` (the code server, which starts the runs), `webserver`, at `url`, and `daemon`,
-    each with what it started a process group of its own, logging to `<folder>/<name>.log`.
+    They are `code` (the code server, which starts the runs), `webserver`, at `url`, and `daemon`.
     """
 
     def __init__(self, folder: Path, roots: str = "ES") -> None:
-        self.home, self.raw, self.lake = folder / "home", folder / "raw", folder / "lake"
-        self.home.mkdir(parents=True)
-        shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", self.home)
-        self._folder = folder
-        self._environment = os.environ | {
-            "DAGSTER_HOME": str(self.home),
-            "MBP10_RAW": str(self.raw),
-            "MBP10_LAKE": str(self.lake),
-            "MBP10_ROOTS": roots,
-        }
+        super().__init__(folder, roots)
         self._code_port, web_port = _free_port(), _free_port()
         self.url = f"http://127.0.0.1:{web_port}"
         workspace = folder / "workspace.yaml"
@@ -58,36 +38,14 @@ class Deployment:
             "webserver": f"dagster-webserver -h 127.0.0.1 -p {web_port} -w {workspace}",
             "daemon": f"dagster-daemon run -w {workspace}",
         }
-        self._running: dict[str, subprocess.Popen] = {}
 
     def start(self, name: str) -> None:
         """Start one of the processes; return once it answers, the daemon at once."""
-        program, *arguments = self._commands[name].split()
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                [Path(sys.executable).with_name(program), *arguments],
-                cwd=REPOSITORY,
-                env=self._environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.run(name, self._commands[name])
         if name == "code":
             self.eventually("the code server answers", lambda: _answers(self._code_port))
         if name == "webserver":
             self.eventually("the webserver answers", self._loads)
-
-    def kill(self, name: str) -> None:
-        """Kill -9 one of the processes and what it started."""
-        process = self._running.pop(name)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def kill_all(self) -> None:
-        """Kill -9 all there is."""
-        for name in list(self._running):
-            self.kill(name)
 
     def query(self, text: str, **variables: Any) -> Any:
         """The one field that a GraphQL document asks for.
@@ -106,25 +64,6 @@ class Deployment:
         (field,) = answer["data"].values()
         return field
 
-    def eventually(
-        self, what: str, look: Callable[[], _Found | None], every: float = 0.4
-    ) -> _Found:
-        """What `look` finds, looking every so many seconds until it is something true.
-
-        Raises:
-            AssertionError: if that never happens or a process has died, with the ends of the logs.
-        """
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            found = look()
-            if found:
-                return found
-            dead = [name for name, process in self._running.items() if process.poll() is not None]
-            if dead:
-                raise AssertionError(f"{', '.join(dead)} died before {what}\n{self._logs()}")
-            time.sleep(every)
-        raise AssertionError(f"in {PATIENCE} s it never came to pass that {what}\n{self._logs()}")
-
     def backfill(self, days: Iterable[date], assets: Sequence[str] | None = None) -> str:
         """Launch a backfill of assets, `es/bar5s` for one, or of all; its id."""
         keys = self.asset_keys() if assets is None else [name.split("/") for name in assets]
@@ -141,7 +80,11 @@ class Deployment:
         return started["backfillId"]
 
     def launch(
-        self, job: str, tags: Mapping[str, str], assets: Sequence[Mapping] | None = None
+        self,
+        job: str,
+        tags: Mapping[str, str],
+        assets: Sequence[Mapping] | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> str:
         """Queue a run of a job with these tags, `dagster/partition` its day; its id."""
         started = self.query(
@@ -150,6 +93,7 @@ class Deployment:
                   ... on PythonError { message } } }""",
             params={
                 "selector": REPOSITORY_SELECTOR | {"jobName": job, "assetSelection": assets},
+                "runConfigData": config or {},
                 "executionMetadata": {
                     "tags": [{"key": key, "value": value} for key, value in tags.items()]
                 },
@@ -249,21 +193,14 @@ class Deployment:
             return bool(self.query("{ assetNodes { id } }"))
         return False
 
-    def _logs(self) -> str:
-        logs = sorted(self._folder.glob("*.log"))
-        return "\n".join(f"--- {log.name}\n{log.read_text()[-4_000:]}" for log in logs)
-
 
 @contextmanager
 def deployed(folder: Path, roots: str = "ES") -> Iterator[Deployment]:
     """A deployment in a folder, ready to be asked; nothing of it runs after the block."""
-    live = Deployment(folder, roots)
-    try:
+    with Deployment(folder, roots) as live:
         for name in PROCESSES:
             live.start(name)
         yield live
-    finally:
-        live.kill_all()
 
 
 def _with_tags(found: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 from kernels.features import TABLES
 from pipeline_assets.raw import RAW
 from resources.feed import day_file, simulate_day
-from tests.live import PATIENCE, REPOSITORY, Deployment, deployed
+from tests.live import Deployment, deployed
+from tests.place import PATIENCE, REPOSITORY
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

@@ -7,7 +7,7 @@ its re-execution once the file is replaced, processes killed and the dates taken
 import os
 import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,14 @@ from resources.feed import FolderFeed
 from resources.lake import table_path
 from resources.simulated import simulate_day
 from tests.compare import TOLERANCE
-from tests.live import PROCESSES, REPOSITORY_SELECTOR, Deployment, deployed
+from tests.live import PROCESSES, Deployment, deployed
+from tests.place import writer_of
 
 DAYS = [date(2025, 6, day) for day in (3, 4, 5)]
 CORRUPT = DAYS[1]
 LONG = date(2025, 6, 6)
 """A day that takes a while, for processes to be killed in."""
 
-LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params)
-    { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 RELAUNCH = """mutation ($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params)
     { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 STALENESS = """query ($key: AssetKeyInput!, $day: String!) { assetNodeOrError(assetKey: $key)
@@ -43,19 +42,18 @@ class Lane:
     """A deployment seen through its runs of the job `backfill`."""
 
     def __init__(self, live: Deployment) -> None:
-        self.live = live
-        self.instance = dg.DagsterInstance.from_config(str(live.home))
+        self.live, self.instance = live, live.instance
 
     def launch(self, **config: Any) -> str:
         """Queue a run, as the launchpad does; its id."""
-        selector = REPOSITORY_SELECTOR | {"jobName": "backfill"}
-        params = {"selector": selector, "runConfigData": config}
-        return self._run_id(self.live.query(LAUNCH, params=params))
+        return self.live.launch("backfill", {}, config=config)
 
     def relaunch_from_failure(self, run: str) -> str:
         """Queue what a run left undone, as the UI's button does; the new run's id."""
         params = {"parentRunId": run, "strategy": "FROM_FAILURE"}
-        return self._run_id(self.live.query(RELAUNCH, params=params))
+        started = self.live.query(RELAUNCH, params=params)
+        assert started["__typename"] == "LaunchRunSuccess", started
+        return started["run"]["runId"]
 
     def run(self, **config: Any) -> tuple[str, str]:
         """Run to the end; the run's id and status."""
@@ -89,7 +87,7 @@ class Lane:
         path = table_path(self.live.lake, "ES", table, day)
 
         def pid() -> int | None:
-            pids = (int(part.name.split(".")[-2]) for part in path.parent.glob(f".{path.name}.*"))
+            pids = (writer_of(part) for part in path.parent.glob(f".{path.name}.*"))
             return next(filter(psutil.pid_exists, pids), None)
 
         return self.live.eventually(f"{path} is written", pid, every=0.02)
@@ -100,11 +98,6 @@ class Lane:
             f"run {run} is tried again", lambda: self.live.runs({"dagster/parent_run_id": run})
         )
         return retry["runId"]
-
-    @staticmethod
-    def _run_id(started: Mapping[str, Any]) -> str:
-        assert started["__typename"] == "LaunchRunSuccess", started
-        return started["run"]["runId"]
 
 
 def latest(instance: dg.DagsterInstance, asset: str, day: date) -> dg.EventLogRecord:

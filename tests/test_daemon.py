@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import polars as pl
 import pytest
 
-from pipeline_assets.stages import STAGES
 from resources.feed import day_file, simulate_day
 from resources.lake import table_path
 from tests.live import REPOSITORY_SELECTOR, Deployment, deployed
+from tests.place import writer_of
 
 NEW_YORK = ZoneInfo("America/New_York")
-TABLES = [stage.table for stage in STAGES]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +50,7 @@ def test_backfill_survives_kill_of_daemon(live: Deployment) -> None:
     assert sorted(run["tags"]["dagster/partition"] for run in live.runs(mine)) == dates
     for key in live.asset_keys():
         assert sorted(live.materialised("/".join(key))) == dates
-    assert all(has_whole_day(live, day) for day in days)
+    assert all(live.has_whole_day(day) for day in days)
     assert stale_assets(live, days[0]) == []
 
 
@@ -60,8 +58,8 @@ def test_killed_run_leaves_no_partial_table_and_is_tried_again(live: Deployment)
     day = date(2025, 6, 10)
     deliver(live, day, events=200_000)
     run = live.launch("trading_day", {"dagster/partition": str(day)})
-    (part,) = live.eventually("a table is being written", lambda: hidden_files(live), every=0.02)
-    os.kill(int(part.name.split(".")[-2]), signal.SIGKILL)
+    (part,) = live.eventually("a table is being written", live.hidden_files, every=0.02)
+    os.kill(writer_of(part), signal.SIGKILL)
 
     assert live.end_of_run(run) == "FAILURE"
     assert part.exists()
@@ -71,8 +69,8 @@ def test_killed_run_leaves_no_partial_table_and_is_tried_again(live: Deployment)
         "the run is tried again", lambda: live.runs({"dagster/parent_run_id": run})
     )
     assert live.end_of_run(retry["runId"]) == "SUCCESS"
-    assert has_whole_day(live, day)
-    assert hidden_files(live) == []
+    assert live.has_whole_day(day)
+    assert live.hidden_files() == []
 
 
 def test_schedule_across_daylight_saving(live: Deployment) -> None:
@@ -121,7 +119,7 @@ def test_late_file_is_made_once(live: Deployment) -> None:
     asked_for = {"dagster/sensor_name": "deliveries", "date": str(day)}
     (run,) = live.eventually("the sensor asks for the day", lambda: live.runs(asked_for))
     assert live.end_of_run(run["runId"]) == "SUCCESS"
-    assert has_whole_day(live, day)
+    assert live.has_whole_day(day)
     tick = evening(live, at_half_past[2])
     assert tick["runRequests"] == []
     assert "done" in tick["skipReason"]
@@ -152,17 +150,6 @@ def deliver(live: Deployment, day: date, events: int = 3_000, seed: int = 0) -> 
     minutes_ago = time.time() - 600 - time.monotonic() % 60
     os.utime(path, (minutes_ago, minutes_ago))
     return path
-
-
-def has_whole_day(live: Deployment, day: date) -> bool:
-    """Whether every table of a day is there and readable."""
-    paths = [table_path(live.lake, "ES", table, day) for table in TABLES]
-    return all(path.exists() and pl.read_parquet(path).width for path in paths)
-
-
-def hidden_files(live: Deployment) -> list[Path]:
-    """What is being written, or was left half-written."""
-    return [path for path in live.lake.rglob(".*") if path.is_file()]
 
 
 def stale_assets(live: Deployment, day: date) -> list[list[str]]:

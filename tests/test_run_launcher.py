@@ -13,7 +13,7 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 
 from pipeline_assets.run_launcher import RunLauncher, is_there
-from tests.live import REPOSITORY
+from tests.place import REPOSITORY
 
 
 @pytest.fixture

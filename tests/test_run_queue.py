@@ -1,6 +1,7 @@
 """The run queue's limits: from the machine and what dates needed, and the bulk lane alone."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.run_queue import BULK, RunQueue, root_and_date
 from pipeline_assets.stages import STAGES
 from resources.machine import OVERRIDE, usable_cores
-from tests.live import REPOSITORY
+from tests.place import REPOSITORY, record_peak
 
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
 AT_ONCE = 5
@@ -86,20 +87,13 @@ def test_recorded_peaks_decide(
     monkeypatch.delenv(OVERRIDE, raising=False)
     tables = [stage.table for stage in STAGES]
 
-    def record(table: str, peak: int, day: str) -> None:
-        metadata = {"peak_memory_bytes": dg.MetadataValue.int(peak)}
-        key = dg.AssetKey(["es", table])
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(key, partition=day, metadata=metadata)
-        )
-
-    record("setup_vectors", 1, "2025-06-02")
+    record_peak(instance, "setup_vectors", 1, date(2025, 6, 2))
     assert dates_at_once(instance, ["ES"], tables) == usable_cores()
-    record("bar5s", 10**15, "2025-06-03")
+    record_peak(instance, "bar5s", 10**15, date(2025, 6, 3))
     assert dates_at_once(instance, ["ES"], tables) == 1
     assert dates_at_once(instance, ["ES"], ["setup_vectors"]) == usable_cores()
-    for day in ("2025-06-04", "2025-06-05", "2025-06-06"):
-        record("bar5s", 1, day)
+    for day in (4, 5, 6):
+        record_peak(instance, "bar5s", 1, date(2025, 6, day))
     assert dates_at_once(instance, ["ES"], tables) == usable_cores()
 
 
@@ -113,13 +107,13 @@ def test_runs_are_tagged_with_root_and_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "date"),
+    ("config", "span"),
     [
         ({"start": "2025-06-02", "end": "2025-06-30"}, "2025-06-02..2025-06-30"),
         ({"dates": ["2025-06-05", "2025-06-03", "2025-06-04"]}, "2025-06-03..2025-06-05"),
         ({"dates": ["2025-06-05"]}, "2025-06-05"),
     ],
 )
-def test_bulk_runs_are_tagged_with_first_and_last_date(config: dict, date: str) -> None:
+def test_bulk_runs_are_tagged_with_first_and_last_date(config: dict, span: str) -> None:
     run = dg.DagsterRun("backfill", run_id="1", run_config=config | {"roots": ["ES"]}, tags=BULK)
-    assert root_and_date(run) == {"root": "ES", "date": date}
+    assert root_and_date(run) == {"root": "ES", "date": span}
