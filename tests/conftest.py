@@ -59,9 +59,14 @@ def small_raw(day_file: Callable, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def small_lake(small_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with the tables of that day; not to be written to."""
-    tables = LakeDay(tmp_path_factory.mktemp("lake"), "ES", DAY)
-    of = Day(INSTRUMENTS["ES"], DAY, small_raw)
+    return make_tables(small_raw, tmp_path_factory.mktemp("lake"))
+
+
+def make_tables(raw: Path, lake: Path) -> Path:
+    """The lake, with the tables of `DAY` made of the raw files of ES."""
+    tables = LakeDay(lake, "ES", DAY)
+    of = Day(INSTRUMENTS["ES"], DAY, raw)
     for stage in STAGES:
         made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
         write_table(made.table.lazy(), tables.path(stage.table), made.facts)
-    return tables.lake
+    return lake
