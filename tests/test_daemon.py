@@ -5,16 +5,19 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pytest
 
 from resources.feed import day_file, simulate_day
 from resources.lake import table_path
+from resources.machine import usable_memory
 from tests.live import REPOSITORY_SELECTOR, Deployment, deployed
-from tests.place import writer_of
+from tests.place import record_peak, writer_of
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -98,6 +101,21 @@ def test_schedule_skips_holiday(live: Deployment) -> None:
     assert "Good Friday" in tick["skipReason"]
 
 
+@pytest.mark.parametrize("lane", ["asset", "bulk"])
+def test_dates_of_which_memory_holds_one_never_run_at_once(live: Deployment, lane: str) -> None:
+    days = [date(2025, 6, day) for day in (16, 17, 18)]
+    for day in days:
+        deliver(live, day)
+    peak = round(0.9 * usable_memory())
+    record_peak(live.instance, "clean_ticks", peak, date(2025, 6, 13))
+
+    spans = in_asset_lane(live, days) if lane == "asset" else in_bulk_lane(live, days)
+    assert len(spans) == len(days)
+    for before, after in pairwise(sorted(spans)):
+        assert before.end <= after.begin, spans
+    assert all(table_path(live.lake, "ES", "clean_ticks", day).exists() for day in days)
+
+
 def test_late_file_is_made_once(live: Deployment) -> None:
     day = date(2025, 6, 12)
     at_half_past = [datetime(2025, 6, 12, hour, 30, tzinfo=NEW_YORK) for hour in (18, 19, 20)]
@@ -130,6 +148,44 @@ def test_late_file_is_made_once(live: Deployment) -> None:
     (again,) = deliveries(live, day)
     assert again["runKey"] not in run["tags"].values()
     live.eventually("the sensor asks for the changed day", lambda: len(live.runs(asked_for)) == 2)
+
+
+class Span(NamedTuple):
+    """When the work on a date began and ended, in seconds since 1970."""
+
+    begin: float
+    end: float
+
+
+def in_asset_lane(live: Deployment, days: list[date]) -> list[Span]:
+    """Make the ticks of days by a backfill, as from the UI; the spans of its runs' processes."""
+    mine = {"dagster/backfill": live.backfill(days, ["es/raw_dbn", "es/clean_ticks"])}
+    runs = live.eventually(
+        "the backfill has its runs", lambda: len(live.runs(mine)) == len(days) and live.runs(mine)
+    )
+    assert {live.end_of_run(run["runId"]) for run in runs} == {"SUCCESS"}
+    kinds = (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_SUCCESS)
+    return [span for run in runs for span in spans_of(live, run["runId"], *kinds)]
+
+
+def in_bulk_lane(live: Deployment, days: list[date]) -> list[Span]:
+    """Make all of days by one run of the bulk lane; the spans of its steps, one a date."""
+    config = {"dates": list(map(str, days)), "only_missing": False}
+    run = live.launch("backfill", {}, config=config)
+    assert live.end_of_run(run) == "SUCCESS"
+    kinds = (dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS)
+    return spans_of(live, run, *kinds)[1:]
+
+
+def spans_of(
+    live: Deployment, run: str, begin: dg.DagsterEventType, end: dg.DagsterEventType
+) -> list[Span]:
+    """From one kind of event to another in a run, step by step, in order of their beginning."""
+    begun, ended = (
+        {event.step_key: event.timestamp for event in live.instance.all_logs(run, of_type=kind)}
+        for kind in (begin, end)
+    )
+    return sorted(Span(begun[step], ended[step]) for step in begun)
 
 
 def evening(live: Deployment, moment: datetime) -> dict[str, Any]:
