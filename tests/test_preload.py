@@ -35,4 +35,4 @@ def test_what_is_compiled_already_is_loaded(
 
 
 def test_every_kernel_is_found() -> None:
-    assert {"walk_batch", "_triggers", "book_states"} <= {kernel.__name__ for kernel in kernels()}
+    assert {"walk_span", "_triggers", "_walls"} <= {kernel.__name__ for kernel in kernels()}
