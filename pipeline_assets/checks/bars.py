@@ -37,7 +37,7 @@ def ticks_are_conserved(tables: LakeDay) -> Finding:
     return found(
         ", ".join(unequal),
         make_again(tables, "bar5s"),
-        f"{expected['meta_msg_cnt']:,} ticks and {expected['trade_vol']:,} contracts in both",
+        f"{expected['meta_msg_cnt']:,} ticks and {expected['trade_vol']:,} contracts traded, in ticks and bars alike",
         {f"lost_{name}": int(missing) for name, missing in lost.items()},
     )
 
@@ -56,7 +56,7 @@ def volumes_balance(tables: LakeDay) -> Finding:
     return found(
         ", ".join(f"{name} does not balance in {n:,} bars" for name, n in bars.items() if n),
         make_again(tables, "bar5s"),
-        "signed is buy less sell, net is added less removed in every bar",
+        "in every bar signed volume is buy less sell, net flow added less removed",
         {f"unbalanced_{name}": n for name, n in bars.items()},
     )
 

@@ -26,7 +26,10 @@ def lows_lie_below_highs(tables: LakeDay) -> Finding:
         if formed.get(f"{window}_LOW", 0.0) > formed.get(f"{window}_HIGH", float("inf"))
     ]
     return found(
-        ", ".join(f"{w}_LOW {prices[f'{w}_LOW']} is above its high" for w in inverted),
+        ", ".join(
+            f"{w}_LOW {prices[f'{w}_LOW']:.4f} is above {w}_HIGH {prices[f'{w}_HIGH']:.4f}"
+            for w in inverted
+        ),
         make_again(tables, "session_levels"),
         ", ".join(f"{name} {price:.2f}" for name, price in formed.items())
         or "no level: no tick in the pre-market or the opening range",
@@ -40,12 +43,13 @@ def levels_lie_in_the_days_range(tables: LakeDay) -> Finding:
     low, high = tables.scan("bar5s").select(low=price.min(), high=price.max()).collect().row(0)
     levels = tables.scan("session_levels").select("level_type", "level_price").drop_nulls()
     outside = [
-        f"{name} {level}"
+        f"{name} {level:.4f}"
         for name, level in levels.collect().iter_rows()
         if low is None or not low <= level <= high
     ]
+    says = "though no bar has a price" if low is None else f"outside {low:.4f} to {high:.4f}"
     return found(
-        f"{', '.join(outside)} outside the day's {low} to {high}" if outside else "",
+        f"{', '.join(outside)} {says}" if outside else "",
         make_again(tables, "session_levels"),
         "every level lies between the day's least and greatest microprice",
         {"levels_outside": len(outside)},
@@ -56,24 +60,34 @@ def one_trigger_an_episode(tables: LakeDay) -> Finding:
     """Every episode has one trigger bar, and it is bar 0."""
     is_trigger, is_zero = pl.col("is_trigger_bar"), pl.col("bars_to_trigger") == 0
     is_one = (is_trigger.sum() == 1) & (is_trigger == is_zero).all()
-    return _of_episodes(tables, is_one, "have no trigger bar, several, or one that is not bar 0")
+    return _of_episodes(
+        tables,
+        is_one,
+        "have no trigger bar, several, or one that is not bar 0",
+        "bar 0 and no other is the trigger",
+    )
 
 
 def bars_run_through_the_trigger(tables: LakeDay) -> Finding:
     """Within every episode bars_to_trigger rises by one."""
     is_run = (pl.col("bars_to_trigger").diff().drop_nulls() == 1).all()
-    return _of_episodes(tables, is_run, "have bars that do not follow one another")
+    return _of_episodes(
+        tables,
+        is_run,
+        "have bars that do not follow one another",
+        "every bar follows the one before",
+    )
 
 
-def _of_episodes(tables: LakeDay, is_sound: pl.Expr, what: str) -> Finding:
-    """What is to be said of the episodes that are not sound."""
+def _of_episodes(tables: LakeDay, is_sound: pl.Expr, fault: str, sound: str) -> Finding:
+    """What is to be said of the episodes that are not sound, or of all if they are."""
     episodes = tables.scan("level_episodes").group_by("episode_id", maintain_order=True)
     judged = episodes.agg(is_sound=is_sound).collect()
     unsound = judged.filter(~pl.col("is_sound"))["episode_id"]
     return found(
-        f"{len(unsound)} episodes {what}, the first is {unsound[0]}" if len(unsound) else "",
+        f"{len(unsound)} episodes {fault}, the first is {unsound[0]}" if len(unsound) else "",
         make_again(tables, "level_episodes"),
-        f"so it is in all {judged.height} episodes",
+        f"{sound}, in all {judged.height} episodes",
         {"unsound_episodes": len(unsound), "episodes": judged.height},
     )
 
@@ -116,6 +130,6 @@ def rows_are_those_of_the_episodes(tables: LakeDay) -> Finding:
     return found(
         fault,
         make_again(tables, "approach_features"),
-        f"the same {rows:,} rows",
+        f"the same {rows:,} rows as level_episodes",
         {"rows": approach_rows, "episode_rows": rows},
     )

@@ -7,6 +7,8 @@ from pipeline_assets.checks.episodes import MIN_EPISODES
 from pipeline_assets.checks.finding import Finding, found, make_again
 from resources.lake import LakeDay
 
+MOST_NAMES = 8
+"""A message that names more dimensions is not read; the rest are counted."""
 _MAY_BE_CONSTANT = np.array([dimension.unit in ("flag", "sign") for dimension in VECTOR_DIMS])
 """What has two values may well have one of them all day: only highs touched, no wall gone."""
 
@@ -35,7 +37,10 @@ def vectors_are_finite(tables: LakeDay) -> Finding:
     """No dimension of any vector is null, NaN or infinite."""
     is_bad = ~np.isfinite(_matrix(tables))
     return found(
-        f"values that are not finite, in {_names(is_bad.any(axis=0))}" if is_bad.any() else "",
+        f"{is_bad.any(axis=1).sum()} of {len(is_bad)} vectors are not finite, in"
+        f" {_names(is_bad.any(axis=0))}"
+        if is_bad.any()
+        else "",
         make_again(tables, "setup_vectors"),
         "every value is finite",
         {"values_not_finite": int(is_bad.sum())},
@@ -67,5 +72,7 @@ def _matrix(tables: LakeDay) -> np.ndarray:
 
 
 def _names(is_meant: np.ndarray) -> str:
-    """The names of some dimensions."""
-    return ", ".join(VECTOR_DIMS[i].name for i in np.flatnonzero(is_meant))
+    """The names of some dimensions, the first `MOST_NAMES` of them."""
+    names = [VECTOR_DIMS[i].name for i in np.flatnonzero(is_meant)]
+    others = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {others} more" if others > 0 else "")
