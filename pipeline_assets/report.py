@@ -131,7 +131,8 @@ def _figures(tables: LakeDay) -> dict[str, str]:
     empty, spread = bars["empty_bar_share"], bars["spread_pts_median"]
     return {
         "ticks": f"{bars['ticks']:,}",
-        "first and last tick": f"{_clock(first)} and {_clock(last)}" if first else "none",
+        "first tick": _date_and_clock(first),
+        "last tick": _date_and_clock(last),
         "bars of 5 s": f"{count:,}",
         "bars without a tick": "none" if empty is None else f"{empty:.1%}",
         "median spread": "none" if spread is None else f"{spread:.4g} points",
@@ -206,6 +207,11 @@ def _episodes(tables: LakeDay) -> list[dict[str, object]]:
 
 def _clock(instant: datetime) -> str:
     return f"{instant.astimezone(NEW_YORK):%H:%M:%S}"
+
+
+def _date_and_clock(instant: datetime | None) -> str:
+    """With its date, since a day's first ticks are of the evening before; `none` for none."""
+    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}" if instant else "none"
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Simulated days that several test files read, and the fixtures of the local Databento."""
+"""Simulated days that several test files read; the local Databento and the days to draw."""
 
 from collections.abc import Callable
 from datetime import date, time
@@ -15,7 +15,7 @@ from resources.dbn import scan_dbn
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
 
-pytest_plugins = ["tests.databento_server"]
+pytest_plugins = ["tests.databento_server", "tests.drawn_days"]
 
 DAY = date(2025, 6, 5)
 

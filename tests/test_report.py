@@ -161,7 +161,12 @@ def test_the_figures_of_the_day(text, day):
     bars = table(day, "bar5s")
     empty = bars.filter(bar5s_meta_msg_cnt_sum=0).height / bars.height
     volume = table(day, "clean_ticks").filter(action="T")["size"].sum()
+    ticks = table(day, "clean_ticks")["ts_event"]
+    first, last = (f"{t.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}" for t in (ticks[0], ticks[-1]))
+    assert first.startswith(str(day.day - timedelta(days=1)))
     for figure in (
+        f"<dt>first tick</dt><dd>{first}</dd>",
+        f"<dt>last tick</dt><dd>{last}</dd>",
         f"<dt>bars without a tick</dt><dd>{empty:.1%}</dd>",
         f"<dt>traded volume</dt><dd>{volume:,} contracts</dd>",
         f"<dt>triggers</dt><dd>{table(day, 'setup_vectors').height}</dd>",

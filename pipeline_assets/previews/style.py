@@ -126,15 +126,19 @@ def days(instants: pl.Series) -> np.ndarray:
 
 
 def time_axis(axes: Axes, start: datetime, end: datetime) -> None:
-    """Show the x axis from one instant to another, ticked and labelled in New York time."""
+    """Show the x axis from one instant to another, ticked and labelled in New York time.
+
+    The label says the dates where they are two: a UTC day begins on the evening before.
+    """
     from matplotlib.dates import AutoDateLocator, DateFormatter
 
     axes.set_xlim(*days(pl.Series([start, end])))
     axes.xaxis.set_major_locator(AutoDateLocator(NEW_YORK, minticks=5, maxticks=13))
     clock = "%H:%M" if end - start > _SECONDS_SHOWN_UP_TO else "%H:%M:%S"
     axes.xaxis.set_major_formatter(DateFormatter(clock, NEW_YORK))
-    zone = start.astimezone(NEW_YORK).tzname()
-    axes.set_xlabel(f"New York time ({zone})", size=TEXT, color=INK)
+    first, last = start.astimezone(NEW_YORK), end.astimezone(NEW_YORK)
+    dates = "" if first.date() == last.date() else f", {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    axes.set_xlabel(f"New York time ({first.tzname()}){dates}", size=TEXT, color=INK)
 
 
 def counted(number: int, noun: str) -> str:

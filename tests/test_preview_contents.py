@@ -1,0 +1,117 @@
+"""What the pictures show: the tables' own prices, triggers, outcomes, quartiles and vectors."""
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.dates import num2date
+
+from kernels.features import VECTOR_DIMS
+from kernels.instrument import NEW_YORK
+from pipeline_assets.previews import levels, market, style
+from tests.conftest import DAY
+from tests.drawn_days import figures, pictures, run
+
+
+def test_price_is_drawn_where_the_bars_are(drawn_day):
+    price = figures(drawn_day)["bar5s"].axes[0].lines[0]
+    known = drawn_day.bars.drop_nulls("bar5s_microprice_eob")
+    drawn = ~np.isnan(price.get_ydata())
+    assert price.get_ydata()[drawn].tolist() == known["bar5s_microprice_eob"].to_list()
+    first = num2date(price.get_xdata()[drawn][0])
+    assert abs(first - known["bar_ts"][0]) < timedelta(milliseconds=1)
+
+
+def test_triggers_are_marked_by_direction_and_coloured_by_outcome(drawn_day):
+    price = figures(drawn_day)["level_episodes"].axes[0]
+    upward, downward = price.collections
+    assert drawn_day.vectors.height > 5
+    for marks, direction in ((upward, 1), (downward, -1)):
+        some = drawn_day.vectors.filter(approach_direction=direction).sort("trigger_bar_ts")
+        x, y = marks.get_offsets().data.T
+        assert x == pytest.approx(style.days(some["trigger_bar_ts"]))
+        assert y == pytest.approx(some["level_price"].to_numpy())
+        marked = marks.get_offset_transform().transform(marks.get_offsets())
+        on_level = price.transData.transform(marks.get_offsets())
+        assert ((on_level - marked)[:, 1] * direction > 0).all()
+        colours = [to_rgba(style.OUTCOME_COLOURS[outcome]) for outcome in some["outcome"]]
+        assert marks.get_facecolors().tolist() == [list(colour) for colour in colours]
+    tip, base = upward.get_paths()[0].vertices[0], upward.get_paths()[0].vertices[1]
+    assert tip[1] > base[1]
+
+
+def test_episodes_past_the_data_have_a_colour_of_their_own(cleaned_day, drawn_day):
+    first = drawn_day.vectors["trigger_bar_ts"].min()
+    ticks, dropped = cleaned_day
+    cut = run(ticks.filter(pl.col("ts_event") < first + timedelta(minutes=1)), dropped)
+    assert cut.vectors["outcome"].null_count() == cut.vectors.height > 0
+    price, score = figures(cut)["level_episodes"].axes
+    white = to_rgba(style.OUTCOME_COLOURS[style.PAST_DATA])
+    drawn = [
+        marks for marks in (*price.collections, score.collections[-1]) if len(marks.get_offsets())
+    ]
+    assert len(drawn) >= 2
+    for marks in drawn:
+        assert {tuple(colour) for colour in marks.get_facecolors()} == {white}
+    explained = [text.get_text() for text in price.get_legend().get_texts()]
+    assert f"past the data  {cut.vectors.height}" in explained
+
+
+def test_quartiles_around_the_trigger(drawn_day):
+    distance = figures(drawn_day)["approach_features"].axes[0]
+    kind = drawn_day.approach.with_columns(style.OUTCOME_LABEL.str.split("_").list.last())
+    bounces = kind.filter(
+        pl.col("outcome") == "BOUNCE", pl.col("bars_to_trigger").is_between(-6, -1)
+    )
+    expected = bounces["bar5s_approach_abs_dist_to_level_pts_eob"].median()
+    line = next(line for line in distance.lines if line.get_color() == style.VERMILLION)
+    assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True))[-3.5] == expected
+
+
+def test_the_heat_map_is_by_time_and_family(drawn_day):
+    figure = figures(drawn_day)["setup_vectors"]
+    axes = figure.axes[0]
+    families = list(dict.fromkeys(dim.family for dim in VECTOR_DIMS))
+    assert [label.get_text() for label in axes.get_xticklabels()] == families
+    cells = axes.images[0].get_array()
+    assert cells.shape == (drawn_day.vectors.height, len(VECTOR_DIMS) + len(families) - 1)
+    rows = drawn_day.vectors.sort("trigger_bar_ts")
+    dim = next(i for i, column in enumerate(VECTOR_DIMS) if column.family == "recent")
+    values = rows["vector"].to_numpy()[:, dim]
+    column = cells[:, -sum(dim.family == "recent" for dim in VECTOR_DIMS)]
+    assert np.argsort(column, kind="stable").tolist() == np.argsort(values, kind="stable").tolist()
+    clock = rows["trigger_bar_ts"][0].astimezone(NEW_YORK)
+    assert axes.get_yticklabels()[0].get_text().startswith(f"{clock:%H:%M}")
+
+
+def test_what_was_dropped(drawn_day):
+    panel = figures(drawn_day)["clean_ticks"].axes[1]
+    assert {
+        label.get_text(): bar.get_width()
+        for label, bar in zip(panel.get_yticklabels(), panel.patches, strict=True)
+    } == {reason.replace("_", " "): count for reason, count in drawn_day.dropped.items()}
+    assert sum(drawn_day.dropped.values()) > 0
+
+
+def test_only_three_columns_of_the_ticks_are_read(drawn_day):
+    few = drawn_day.ticks.select("ts_event", "action", "symbol")
+    drawn = style.png(market.clean_ticks(few, drawn_day.dropped))
+    assert drawn == pictures(drawn_day)["clean_ticks"]
+
+
+def test_a_tick_dated_outside_its_day_does_not_stretch_the_picture(drawn_day):
+    stray = drawn_day.ticks.head(1).with_columns(pl.col("ts_event").dt.offset_by("-400d"))
+    axes = market.clean_ticks(pl.concat([stray, drawn_day.ticks]), drawn_day.dropped).axes[0]
+    first, last = axes.get_xlim()
+    assert last - first <= 1
+    assert num2date(last).date() in (DAY, DAY + timedelta(days=1))
+
+
+def test_level_labels_keep_apart():
+    heights = np.array([1.0, 1.1, 1.1, 9.0])
+    apart = levels._apart(heights, 0.5)
+    assert np.diff(apart).min() >= 0.5 - 1e-9
+    assert apart.mean() == pytest.approx(heights.mean())
+    assert levels._apart(np.array([1.0, 2.0]), 0.5).tolist() == [1.0, 2.0]
