@@ -32,6 +32,8 @@ ARTEFACTS = Path(os.environ.get("MBP10_ARTEFACTS", REPOSITORY / ".artefacts"))
 DAY = date(2025, 6, 5)
 THREE_DAYS = [date(2025, 6, 9), date(2025, 6, 10), date(2025, 6, 11)]
 WINDOW = {"width": 1440, "height": 900}
+DARK = "rgb(3, 6, 21)"
+"""The UI's ground in its dark theme."""
 WIDE_WINDOW = {"width": 2160, "height": 520}
 """Wide enough for the graph to show what is in its nodes."""
 
@@ -84,8 +86,22 @@ def test_partition_shows_figures_and_picture(page: Page) -> None:
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
     keep(page, "partition")
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("body")).to_have_css("background-color", DARK)
+    keep(page, "partition-dark")
     page.get_by_role("button", name="Close").click()
     expect(picture).to_be_hidden()
+
+
+def test_figures_are_plotted(page: Page) -> None:
+    page.goto("/assets/es/bar5s")
+    page.get_by_role("button", name="Plots").click()
+    page.get_by_role("button", name="Events").click()
+    title = page.get_by_text("traded_volume", exact=True)
+    title.scroll_into_view_if_needed()
+    expect(title).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
+    keep(page, "plots")
 
 
 def test_schema_is_documented(page: Page) -> None:

@@ -63,6 +63,7 @@ def test_a_picture_of_every_table(drawn_day):
     for table, png in pictures(drawn_day).items():
         assert size(png) == (style.WIDTH, HEIGHTS[table]), table
         assert len(png) <= MAX_BYTES, table
+        assert b"tRNS" not in png, "the page's ground, dark or light, would shine through"
 
 
 def test_an_empty_day_is_said_in_words(empty_day):
