@@ -18,6 +18,9 @@ from pipeline_assets.lineage import Source, sources
 from resources.lake import Lake, LakeDay, Made
 from resources.machine import peak_memory
 
+_MOST_SOURCES = 12
+"""A column made of more names none of a table; the lineage has them, and the features page."""
+
 
 class PanelLake(Lake):
     """The lake, describing every table it has written."""
@@ -99,14 +102,18 @@ def _schema(table: str) -> dg.TableSchema:
 
 
 def _from(column: Column, found: tuple[Source, ...]) -> str:
-    """A column's sources in words, ten levels of one kind as `bid_px_*`."""
+    """A column's sources in words, ten levels of one kind as `bid_px_*`, many as their number."""
     if [name for _, name in found] == [column.name]:
         return f"; as in `{found[0][0]}`"
     tables = (
-        f"{', '.join(_levels_as_one([f'`{name}`' for _, name in group]))} of `{table}`"
+        f"{_named(_levels_as_one([f'`{name}`' for _, name in group]))} of `{table}`"
         for table, group in groupby(found, key=lambda source: source[0])
     )
     return f"; from {'; '.join(tables)}" if found else ""
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= _MOST_SOURCES else f"{len(names)} columns"
 
 
 def _levels_as_one(names: list[str]) -> list[str]:

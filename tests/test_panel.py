@@ -184,6 +184,7 @@ def test_the_schema_says_what_a_column_is_made_of() -> None:
     assert distance.endswith(
         "; from `bar5s_microprice_eob` of `bar5s`; `level_price` of `session_levels`"
     )
+    assert description("setup_vectors", "vector").endswith(" columns of `approach_features`")
 
 
 def test_a_formula_keeps_its_asterisks() -> None:
