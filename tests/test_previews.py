@@ -40,12 +40,13 @@ HEIGHTS = {
     "approach_features": 640,
     "setup_vectors": 684,
 }
-TWO_DATES = "New York time (EDT), 2025-06-04 to 2025-06-05"
+CLOCK = "New York time (EDT), 2025-06-05"
+EVENING_BEFORE = "New York time (EDT), 2025-06-04 to 2025-06-05"
 LABELS = {
-    "clean_ticks": ["ticks / min", TWO_DATES, "records dropped (share of all)"],
-    "bar5s": ["microprice (points)", "spread (points)", "contracts / min", TWO_DATES],
-    "session_levels": ["microprice (points)", "New York time (EDT)"],
-    "level_episodes": ["microprice (points)", "score (points)", "New York time (EDT)"],
+    "clean_ticks": ["ticks / min", EVENING_BEFORE, "records dropped (share of all)"],
+    "bar5s": ["microprice (points)", "spread (points)", "contracts / min", EVENING_BEFORE],
+    "session_levels": ["microprice (points)", CLOCK],
+    "level_episodes": ["microprice (points)", "score (points)", CLOCK],
     "approach_features": [
         "|distance| (points)",
         "ten-level\nimbalance (ratio)",
@@ -89,7 +90,7 @@ def test_time_is_new_yorks_on_both_sides_of_daylight_saving(
         if table not in TIMED:
             continue
         axes = time_axis(figure)
-        assert axes.get_xlabel().startswith(f"New York time ({zone})")
+        assert axes.get_xlabel().startswith(f"New York time ({zone}), {on.year}-")
         formatter = axes.xaxis.get_major_formatter()
         assert formatter(style.days(pl.Series([instant]))[0]) == f"{14 - offset:02}:30"
         clocks = {num2date(tick, NEW_YORK).time() for tick in axes.get_xticks()}

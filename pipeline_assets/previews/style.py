@@ -128,7 +128,7 @@ def days(instants: pl.Series) -> np.ndarray:
 def time_axis(axes: Axes, start: datetime, end: datetime) -> None:
     """Show the x axis from one instant to another, ticked and labelled in New York time.
 
-    The label says the dates where they are two: a UTC day begins on the evening before.
+    The label says the date, or two: a UTC day begins on the evening before.
     """
     from matplotlib.dates import AutoDateLocator, DateFormatter
 
@@ -137,8 +137,8 @@ def time_axis(axes: Axes, start: datetime, end: datetime) -> None:
     clock = "%H:%M" if end - start > _SECONDS_SHOWN_UP_TO else "%H:%M:%S"
     axes.xaxis.set_major_formatter(DateFormatter(clock, NEW_YORK))
     first, last = start.astimezone(NEW_YORK), end.astimezone(NEW_YORK)
-    dates = "" if first.date() == last.date() else f", {first:%Y-%m-%d} to {last:%Y-%m-%d}"
-    axes.set_xlabel(f"New York time ({first.tzname()}){dates}", size=TEXT, color=INK)
+    dates = " to ".join(dict.fromkeys((str(first.date()), str(last.date()))))
+    axes.set_xlabel(f"New York time ({first.tzname()}), {dates}", size=TEXT, color=INK)
 
 
 def counted(number: int, noun: str) -> str:
