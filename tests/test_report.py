@@ -210,7 +210,7 @@ def test_checks_say_what_was_found_and_are_escaped(spoilt, small_lake):
     text = day_report(spoilt)
     results = {cells[0]: cells[2:] for cells in Page(text).tables[1]}
     assert results["grid_is_gapless"][0] == "✗ error"
-    assert results["grid_is_gapless"][1].startswith("1 bars do not follow the one before by 5 s;")
+    assert results["grid_is_gapless"][1].startswith("1 bar not 5 s after the one before;")
     assert results["few_books_were_dropped"][0] == "✗ warn"
     assert "<b>2</b> & more.dbn" in results["few_books_were_dropped"][1]
     assert "<b>" not in text

@@ -6,6 +6,7 @@ import polars as pl
 
 from kernels.features import BANDS, SIDES
 from pipeline_assets.checks.finding import Finding, found, make_again
+from pipeline_assets.words import counted
 from resources.lake import LakeDay
 
 _ACTIONS = {"add": "A", "cancel": "C", "modify": "M", "clear": "R", "trade": "T"}
@@ -16,7 +17,7 @@ def grid_is_gapless(tables: LakeDay) -> Finding:
     gap = pl.col("bar_ts").diff() != pl.duration(seconds=5)
     gaps = tables.scan("bar5s").select(gap.sum()).collect().item()
     return found(
-        f"{gaps:,} bars do not follow the one before by 5 s" if gaps else "",
+        f"{counted(gaps, 'bar')} not 5 s after the one before" if gaps else "",
         make_again(tables, "bar5s"),
         "every bar follows the one before by 5 s",
         {"gaps": gaps},
@@ -54,7 +55,9 @@ def volumes_balance(tables: LakeDay) -> Finding:
     counts = tables.scan("bar5s").select(**{k: v.sum() for k, v in unbalanced.items()})
     bars = counts.collect().row(0, named=True)
     return found(
-        ", ".join(f"{name} does not balance in {n:,} bars" for name, n in bars.items() if n),
+        ", ".join(
+            f"{name} does not balance in {counted(n, 'bar')}" for name, n in bars.items() if n
+        ),
         make_again(tables, "bar5s"),
         "in every bar signed volume is buy less sell, net flow added less removed",
         {f"unbalanced_{name}": n for name, n in bars.items()},

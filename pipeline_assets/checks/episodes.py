@@ -4,6 +4,7 @@ import polars as pl
 
 from kernels.features import OUTCOME
 from pipeline_assets.checks.finding import Finding, found, make_again
+from pipeline_assets.words import counted
 from resources.lake import LakeDay
 
 MIN_EPISODES = 20
@@ -63,7 +64,7 @@ def one_trigger_an_episode(tables: LakeDay) -> Finding:
     return _of_episodes(
         tables,
         is_one,
-        "have no trigger bar, several, or one that is not bar 0",
+        "with no trigger bar, several, or one that is not bar 0",
         "bar 0 and no other is the trigger",
     )
 
@@ -74,7 +75,7 @@ def bars_run_through_the_trigger(tables: LakeDay) -> Finding:
     return _of_episodes(
         tables,
         is_run,
-        "have bars that do not follow one another",
+        "with bars that do not follow one another",
         "every bar follows the one before",
     )
 
@@ -85,9 +86,11 @@ def _of_episodes(tables: LakeDay, is_sound: pl.Expr, fault: str, sound: str) -> 
     judged = episodes.agg(is_sound=is_sound).collect()
     unsound = judged.filter(~pl.col("is_sound"))["episode_id"]
     return found(
-        f"{len(unsound)} episodes {fault}, the first is {unsound[0]}" if len(unsound) else "",
+        f"{counted(len(unsound), 'episode')} {fault}, the first {unsound[0]}"
+        if len(unsound)
+        else "",
         make_again(tables, "level_episodes"),
-        f"{sound}, in all {judged.height} episodes",
+        f"{sound}, in all of {counted(judged.height, 'episode')}",
         {"unsound_episodes": len(unsound), "episodes": judged.height},
     )
 
@@ -107,7 +110,7 @@ def outcomes_are_plausible(tables: LakeDay) -> Finding:
     return found(
         " and ".join(implausible),
         f"look at the day's price and levels, and whether its raw file ends early ({tables.day})",
-        f"{len(outcomes)} episodes, {commonest} the commonest outcome"
+        f"{counted(len(outcomes), 'episode')}, {commonest} the commonest outcome"
         if len(outcomes)
         else "no episode on this day",
         {f"share_{name.lower()}": share for name, share in shares.items()}

@@ -6,6 +6,7 @@ import polars as pl
 
 from kernels.clean_ticks import expiry
 from pipeline_assets.checks.finding import Finding, found, make_again
+from pipeline_assets.words import counted
 from resources.lake import LakeDay
 
 MAX_BAD_BOOK_SHARE = 0.01
@@ -24,7 +25,7 @@ def ticks_are_in_time_order(tables: LakeDay) -> Finding:
     is_late = (ts < ts.shift()) | ((ts == ts.shift()) & (sequence < sequence.shift()))
     late = _count(tables, is_late)
     return found(
-        f"{late:,} ticks are earlier than the one before them" if late else "",
+        f"{counted(late, 'tick')} earlier than the one before" if late else "",
         make_again(tables, "clean_ticks"),
         "ticks rise in (ts_event, sequence)",
         {"late_ticks": late},
@@ -35,7 +36,7 @@ def no_book_is_crossed(tables: LakeDay) -> Finding:
     """Every best bid lies below the best ask."""
     crossed = _count(tables, pl.col("bid_px_00") >= pl.col("ask_px_00"))
     return found(
-        f"{crossed:,} books are crossed or locked" if crossed else "",
+        f"{counted(crossed, 'book')} crossed or locked" if crossed else "",
         make_again(tables, "clean_ticks"),
         "every best bid lies below the best ask",
         {"crossed_books": crossed},
@@ -48,7 +49,7 @@ def ticks_are_of_the_day(tables: LakeDay) -> Finding:
     opens, closes = midnight - MAX_BEYOND_MIDNIGHT, midnight + timedelta(days=1)
     stray = _count(tables, ~pl.col("ts_event").is_between(opens, closes, closed="left"))
     return found(
-        f"{stray:,} ticks lie outside {tables.day}" if stray else "",
+        f"{counted(stray, 'tick')} outside {tables.day}" if stray else "",
         f"get the file of {tables.day} anew, its records or its name are of another day",
         f"every tick lies in {tables.day}",
         {"stray_ticks": stray},

@@ -5,6 +5,7 @@ import numpy as np
 from kernels.features import VECTOR_DIMS
 from pipeline_assets.checks.episodes import MIN_EPISODES
 from pipeline_assets.checks.finding import Finding, found, make_again
+from pipeline_assets.words import counted
 from resources.lake import LakeDay
 
 MOST_NAMES = 8
@@ -28,7 +29,7 @@ def one_vector_an_episode(tables: LakeDay) -> Finding:
     return found(
         fault,
         make_again(tables, "setup_vectors"),
-        f"{len(vectors)} vectors, one an episode",
+        f"{counted(len(vectors), 'vector')}, one an episode",
         {"vectors": len(vectors), "episodes": len(episodes)},
     )
 
@@ -60,7 +61,7 @@ def no_dimension_is_constant(tables: LakeDay) -> Finding:
         " dimensions of the day out of a model",
         "every dimension varies"
         if is_judged
-        else f"{len(vectors)} episodes are too few to tell, {MIN_EPISODES} are needed",
+        else f"too few to tell: {counted(len(vectors), 'episode')}, {MIN_EPISODES} are needed",
         {"constant_dimensions": int(is_constant.sum())},
     )
 

@@ -11,6 +11,7 @@ from kernels.features import VECTOR_DIMS
 from kernels.instrument import NEW_YORK
 from kernels.level_episodes import FORWARD_BARS, OUTCOME_BARS
 from pipeline_assets.previews import style
+from pipeline_assets.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,7 +151,7 @@ def setup_vectors(vectors: pl.DataFrame) -> Figure:
     figure = style.new_figure(
         684,
         style.heading(rows["symbol"][0], rows["date"][0], what),
-        f"{style.counted(rows.height, 'episode')} in time order, {len(VECTOR_DIMS)} dimensions by family",
+        f"{counted(rows.height, 'episode')} in time order, {len(VECTOR_DIMS)} dimensions by family",
     )
     axes = style.panel(figure, _MAP_TOP, _MAP_HEIGHT, left=_MAP_LEFT, right=52)
     strip = style.panel(figure, _MAP_TOP, _MAP_HEIGHT, left=style.WIDTH - 46, right=24)

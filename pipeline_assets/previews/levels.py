@@ -11,6 +11,7 @@ import polars as pl
 from kernels.instrument import CASH_OPEN, EPISODES_END, NEW_YORK, new_york
 from pipeline_assets.previews import style
 from pipeline_assets.previews.market import draw_price
+from pipeline_assets.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -175,7 +176,7 @@ def _trigger_words(triggers: pl.DataFrame) -> str:
         f"{(triggers['approach_direction'] == direction).sum()} {words} {glyph}"
         for direction, (_, words, glyph) in _DIRECTIONS.items()
     ]
-    return f"{style.counted(triggers.height, 'trigger')}: {', '.join(counts)}"
+    return f"{counted(triggers.height, 'trigger')}: {', '.join(counts)}"
 
 
 def _mark(axes: Axes, triggers: pl.DataFrame) -> None:

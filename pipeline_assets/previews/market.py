@@ -11,6 +11,7 @@ import polars as pl
 
 from kernels.features import ACTION
 from pipeline_assets.previews import style
+from pipeline_assets.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -55,7 +56,7 @@ def clean_ticks(ticks: pl.LazyFrame, dropped: Mapping[str, int]) -> Figure:
     figure = style.new_figure(
         500,
         style.heading(symbol, day, what),
-        f"{style.counted(kept, 'tick')} kept, {sum(dropped.values()):,} dropped; grey by minute,"
+        f"{counted(kept, 'tick')} kept, {sum(dropped.values()):,} dropped; grey by minute,"
         f" coloured the mean of {_SPAN_MINUTES} minutes",
     )
     axes = style.panel(figure, 76, 230, "ticks / min")
@@ -152,11 +153,11 @@ def bar5s(bars: pl.DataFrame) -> Figure:
     empty = (bars["bar5s_meta_msg_cnt_sum"] == 0).mean()
     spread = bars["bar5s_state_spread_pts_twa"].median()
     median = "no spread" if spread is None else f"median spread {spread:.3g} points"
-    traded = style.counted(int(bars["bar5s_trade_vol_sum"].sum()), "contract")
+    traded = counted(int(bars["bar5s_trade_vol_sum"].sum()), "contract")
     figure = style.new_figure(
         600,
         style.heading(bars["symbol"][0], style.utc_day(bars["bar_ts"]), what),
-        f"{style.counted(bars.height, 'bar')} of 5 s, {empty:.1%} without a tick; {median};"
+        f"{counted(bars.height, 'bar')} of 5 s, {empty:.1%} without a tick; {median};"
         f" {traded} traded",
     )
     price = style.panel(figure, 62, 250, "microprice (points)")

@@ -141,11 +141,6 @@ def time_axis(axes: Axes, start: datetime, end: datetime) -> None:
     axes.set_xlabel(f"New York time ({first.tzname()}), {dates}", size=TEXT, color=INK)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 tick, 2 ticks."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def plain_number(value: float, _: object = None) -> str:
     """A tick label with thousands separated and no more digits than it has."""
     return f"{value:,.10g}"
