@@ -1,7 +1,9 @@
 """Days to draw, and what their pictures and figures say."""
 
 import struct
+from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -47,20 +49,20 @@ def from_bars(ticks: pl.LazyFrame, bars: pl.DataFrame, dropped: dict[str, int], 
 
 
 @pytest.fixture(scope="session")
-def cleaned_day(day_file) -> tuple[pl.DataFrame, dict[str, int]]:
+def cleaned_day(day_file: Callable[[int, bool], Path]) -> tuple[pl.DataFrame, dict[str, int]]:
     """The ticks of a small dirty day, and what was dropped."""
     clean = kernels.clean_ticks(scan_dbn(day_file(EVENTS, True)), INSTRUMENTS["ES"], DAY)
     return clean.ticks.collect(), clean.dropped
 
 
 @pytest.fixture(scope="session")
-def drawn_day(cleaned_day) -> Day:
+def drawn_day(cleaned_day: tuple[pl.DataFrame, dict[str, int]]) -> Day:
     """The tables of that day."""
     return run(*cleaned_day)
 
 
 @pytest.fixture(scope="session")
-def winter_day(drawn_day) -> Day:
+def winter_day(drawn_day: Day) -> Day:
     """The same market on a day of standard time: its New York clocks are an hour earlier."""
     offset = f"{(WINTER - DAY).days}d"
     shifted = drawn_day.ticks.with_columns(pl.col("ts_event").dt.offset_by(offset))
