@@ -6,7 +6,9 @@ A fork has none of its server's threads, so nothing here runs Polars or a kernel
 import importlib
 import sys
 from collections.abc import Iterator
+from functools import cache
 
+from dagster._core.storage import sql
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
@@ -14,13 +16,17 @@ from pipeline_assets.definitions import defs
 from pipeline_assets.previews.style import notice, png
 
 LATER = (
-    "dagster._core.storage.event_log",
-    "dagster._core.storage.runs",
     "dagster._core.storage.sqlite_storage",
     "sqlalchemy.dialects.sqlite",
-    "upath",
+    "upath.core",
 )
 """Modules that a step would import only as it runs."""
+
+STORAGES = (
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+)
 
 
 def kernels() -> Iterator[Dispatcher]:
@@ -37,8 +43,17 @@ def load_from_cache(kernel: Dispatcher) -> None:
         kernel.compile(signature)
 
 
+def read_migrations_once() -> None:
+    """Have Alembic read the storages' migration scripts here, not anew for every database opened."""
+    sql.ScriptDirectory.from_config = cache(sql.ScriptDirectory.from_config)
+    for storage in STORAGES:
+        config = sql.get_alembic_config(importlib.import_module(storage).__file__)
+        sql.ScriptDirectory.from_config(config).as_revision_number("head")
+
+
 for module in LATER:
     importlib.import_module(module)
+read_migrations_once()
 for kernel in kernels():
     load_from_cache(kernel)
 defs.get_repository_def()

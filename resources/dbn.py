@@ -83,7 +83,7 @@ def _batches(
         rows = np.arange(len(records))
         if predicate is not None:
             tested = decode(predicate.meta.root_names(), records, rows)
-            kept = tested.select(predicate).to_series().fill_null(False)
+            kept = tested.select(predicate.fill_null(False)).to_series()
             rows = np.flatnonzero(kept.to_numpy())
         if _identity(path) != file:
             raise DbnError(path, "replaced while it was read", "read it again")

@@ -90,7 +90,7 @@ class Symbology:
     def symbol(self, instrument_id: np.ndarray, ts_recv: np.ndarray) -> pl.Series:
         """Symbol of each record (Categorical; null where unmapped) by its id and UTC day."""
         interval = _interval(self.keys, self.ends, instrument_id, ts_recv)
-        return self.symbols.gather(pl.Series(interval))
+        return self.symbols[pl.Series(interval)]
 
 
 def _key(instrument_id: int, day: int) -> int:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numba
 import pytest
+from dagster._core.storage import sql
 
-from pipeline_assets.preload import kernels, load_from_cache
+from pipeline_assets.preload import STORAGES, kernels, load_from_cache
 
 KERNEL = """
 from numba import njit
@@ -36,3 +37,10 @@ def test_what_is_compiled_already_is_loaded(
 
 def test_every_kernel_is_found() -> None:
     assert {"walk_span", "_triggers", "_walls"} <= {kernel.__name__ for kernel in kernels()}
+
+
+def test_migrations_of_a_storage_are_read_once() -> None:
+    config = sql.get_alembic_config(importlib.import_module(STORAGES[0]).__file__)
+    scripts = sql.ScriptDirectory.from_config(config)
+    assert scripts is sql.ScriptDirectory.from_config(config)
+    assert scripts.as_revision_number("head")
