@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
-.PHONY: install demo test ui bench docs lock
+.PHONY: install demo test ui bench curves docs lock
 
 install: .venv/installed  ## create .venv from the lock file, byte-compiled
 
@@ -26,7 +26,11 @@ ui: install  ## the Dagster UI, http://localhost:3000
 	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
 
 bench: install  ## measure; the table is printed, the figures are kept in benchmarks/results.json
-	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,min,max,rounds
+	$(BIN)/python -m pytest benchmarks/test_stages.py --benchmark-columns=median,iqr,min,max,rounds
+
+curves: install  ## measure how seconds and memory grow; docs/pictures/scaling.png
+	$(BIN)/python -m pytest benchmarks/test_scaling.py --benchmark-columns=median,min,max,rounds
+	$(BIN)/python -m benchmarks.curves
 
 docs: install  ## write docs/features.md from the catalogue
 	$(BIN)/python -m pipeline_assets.features_page

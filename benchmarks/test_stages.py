@@ -3,8 +3,10 @@
 `make bench`; `BENCH_EVENTS=10000000 make bench` for a heavy day.
 """
 
+import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import kernels
 from benchmarks.conftest import DAY
 from kernels import tick_loop
+from kernels.book import Book
 from kernels.features import BAND_EDGES, BANDS, BOOK_COLUMNS
 from kernels.instrument import INSTRUMENTS
 from resources.dbn import scan_dbn
@@ -34,7 +37,7 @@ def measure(benchmark: BenchmarkFixture, work, *arguments, rounds: int = ROUNDS)
     return benchmark.pedantic(work, arguments, rounds=rounds, warmup_rounds=1)
 
 
-def read_day(path: Path) -> list[tuple[tick_loop.Ticks, tick_loop.BookColumns]]:
+def read_day(path: Path) -> list[tuple[tick_loop.Ticks, Book]]:
     """All batches of a day as the tick loop takes them."""
     read = pl.scan_parquet(path).select(*BAR5S._TICK_COLUMNS, *BAR5S._LADDER_COLUMNS)
     read = read.with_columns(BAR5S._AS_NUMBERS)
@@ -43,13 +46,15 @@ def read_day(path: Path) -> list[tuple[tick_loop.Ticks, tick_loop.BookColumns]]:
     return [BAR5S._read_batch(read.slice(start, BAR5S._BATCH).collect()) for start in starts]
 
 
-def walk(batches: list[tuple[tick_loop.Ticks, tick_loop.BookColumns]]) -> tick_loop.Bars:
+def walk(batches: list[tuple[tick_loop.Ticks, Book]], threads: int) -> tick_loop.Bars:
     """The tick loop over batches."""
     first = batches[0][0].ts[0] // tick_loop.BAR_NS
     n_bars = batches[-1][0].ts[-1] // tick_loop.BAR_NS - first + 1
     bars, state = tick_loop.new_bars(n_bars), tick_loop.new_walk()
-    for ticks, columns in batches:
-        tick_loop.walk_batch(ticks, columns, 1.0, first, state, bars)
+    with ThreadPoolExecutor(threads) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pl, "thread_pool_size", lambda: threads)
+        for ticks, books in batches:
+            state = BAR5S._walk_batch(ticks, books, 1.0, first, state, bars, pool)
     tick_loop.end_walk(state, first, n_bars, bars)
     return bars
 
@@ -105,10 +110,11 @@ def test_levels_episodes_approach_vectors(benchmark: BenchmarkFixture, bars: pl.
     measure(benchmark, stages)
 
 
-def test_tick_loop(benchmark: BenchmarkFixture, ticks: Path) -> None:
-    """The kernel alone, one thread, over batches read beforehand: they come from main memory."""
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tick_loop(benchmark: BenchmarkFixture, ticks: Path, threads: int) -> None:
+    """The kernel alone, over batches read beforehand: they come from main memory."""
     batches = read_day(ticks)
-    bars = measure(benchmark, walk, batches)
+    bars = measure(benchmark, walk, batches, threads)
     assert bars.actions.sum() == sum(ticks.ts.size for ticks, _ in batches)
 
 
@@ -185,27 +191,6 @@ def test_start_with_cache(
         measure(benchmark, start)
 
 
-A_DATE = """
-import sys
-from pathlib import Path
-import polars as pl
-from benchmarks.conftest import DAY
-from kernels.instrument import INSTRUMENTS
-from pipeline_assets.stages import STAGES, Day
-from resources.lake import LakeDay, write_table
-from resources.machine import peak_memory
-
-of = Day(INSTRUMENTS["ES"], DAY, Path(sys.argv[1]))
-tables = LakeDay(Path(sys.argv[2]), "ES", DAY)
-for stage in STAGES:
-    made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-    write_table(made.table.lazy(), tables.path(stage.table), made.facts)
-    if isinstance(made.table, pl.DataFrame):
-        tables.hold(stage.table, made.table)
-print(peak_memory())
-"""
-
-
 def test_a_date_in_a_fresh_process(benchmark: BenchmarkFixture, raw: Path, tmp_path: Path) -> None:
     """File to vectors, imports included, without pictures and checks; its peak memory."""
     folder = tmp_path / "raw" / "ES"
@@ -213,10 +198,10 @@ def test_a_date_in_a_fresh_process(benchmark: BenchmarkFixture, raw: Path, tmp_p
     (folder / raw.name).symlink_to(raw)
 
     def date() -> bytes:
-        command = [sys.executable, "-c", A_DATE, tmp_path / "raw", tmp_path / "lake"]
+        command = [sys.executable, "-m", "benchmarks.a_date", tmp_path / "raw", tmp_path / "lake"]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
-    benchmark.extra_info["peak_bytes"] = int(measure(benchmark, date))
+    benchmark.extra_info["peak_bytes"] = json.loads(measure(benchmark, date))["peak_bytes"]
 
 
 def test_bytes_of_the_files(raw: Path, ticks: Path) -> None:

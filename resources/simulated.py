@@ -60,7 +60,7 @@ def simulate_day(
     root: str = "ES",
     events: int = 1_900_000,
     seed: int = 0,
-    dirt: bool = False,
+    dirt: int = 0,
     version: int = 3,
     price: float = ES_PRICE,
     tick: float = ES_TICK,
@@ -82,8 +82,9 @@ def simulate_day(
         root: Root of the quarterly futures, e.g. `ES`.
         events: Records in the file, at least 1.
         seed: Any integer.
-        dirt: Add what real files have and a pipeline must survive: crossed and locked books,
-            missing levels, clears, sideless and typeless records, warning flags, late records.
+        dirt: How many times over to add what real files have and a pipeline must survive: crossed
+            and locked books, missing levels, clears, sideless and typeless records, warning flags,
+            late records.
         version: DBN version, 1 to 3.
         price: Central price of the front contract, in points.
         tick: Tick of the outrights, in points; the price ranges over some 250 ticks a day.
@@ -102,14 +103,14 @@ def simulate_day(
         _midnight_ns(day),
         events,
         rng.getrandbits(64),
-        with_clears=dirt,
+        with_clears=dirt > 0,
     )
     pollution = open_dirt(_midnight_ns(day), rng.getrandbits(64))
     with whole_file(path) as part, part.open("wb") as file, _compressing(file) as stream:
         stream.write(bytes(_metadata(root, day, symbols, books, version)))
         for block in _blocks(events):
             advance(market, block)
-            if dirt:
+            for _ in range(dirt):
                 soil(pollution, block)
             stream.write(block.view(np.uint8))
     return path
@@ -241,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", default="ES", help="root of the quarterly futures")
     parser.add_argument("--events", type=int, default=1_900_000, help="records a day")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
-    parser.add_argument("--dirt", action="store_true", help="add the flaws of real files")
+    parser.add_argument("--dirt", type=int, default=0, help="how often to add real files' flaws")
     parser.add_argument("--version", type=int, default=3, choices=(1, 2, 3), help="of DBN")
     parser.add_argument("--price", type=float, default=ES_PRICE, help="central price, in points")
     parser.add_argument("--tick", type=float, default=ES_TICK, help="tick size, in points")

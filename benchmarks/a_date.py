@@ -1,0 +1,59 @@
+"""One date from file to vectors in this process; prints where its seconds went, and its peak memory.
+
+python -m benchmarks.a_date RAW LAKE [--see]
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import psutil
+
+STARTED = psutil.Process().create_time()
+
+
+def main() -> None:
+    """Make every table of the day whose raw file lies in RAW/ES; print seconds by part as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.a_date")
+    parser.add_argument("raw", type=Path, help="folder of raw files")
+    parser.add_argument("lake", type=Path, help="folder to write to")
+    parser.add_argument("--see", action="store_true", help="draw pictures and look at checks too")
+    options = parser.parse_args()
+    seconds: dict[str, float] = {}
+    before = STARTED
+
+    def took(part: str) -> None:
+        nonlocal before
+        now = time.time()
+        seconds[part] = seconds.get(part, 0.0) + now - before
+        before = now
+
+    took("interpreter")
+    from benchmarks.conftest import DAY
+    from kernels.instrument import INSTRUMENTS
+    from pipeline_assets import previews
+    from pipeline_assets.checks import findings
+    from pipeline_assets.stages import STAGES, Day
+    from resources.lake import LakeDay, write_table
+    from resources.machine import peak_memory
+
+    took("imports")
+    of, tables = Day(INSTRUMENTS["ES"], DAY, options.raw), LakeDay(options.lake, "ES", DAY)
+    for stage in STAGES:
+        made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
+        took("survey of contracts" if stage.table == "clean_ticks" else stage.table)
+        write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+        took("clean_ticks" if stage.table == "clean_ticks" else "writing the other tables")
+        if stage.table != "clean_ticks":
+            tables.hold(stage.table, made.table)
+        if options.see:
+            previews.draw(tables, stage.table)
+            took("pictures")
+            list(findings(tables, stage.table))
+            took("checks")
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak_memory()}))
+
+
+if __name__ == "__main__":
+    main()
