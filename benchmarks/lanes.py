@@ -46,8 +46,14 @@ class Took(NamedTuple):
     dates_done: list[float]
 
 
+def say(text: str) -> None:
+    """Tell, with the time, how far the measurement is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
 def simulate(folder: Path, days: Sequence[str], events: int) -> None:
     """Simulate the raw files of days."""
+    say(f"simulating {len(days)} dates of {events:,} events")
     for day in days:
         path = folder / "raw" / "ES" / f"glbx-mdp3-{day.replace('-', '')}.mbp-10.dbn.zst"
         simulate_day(path, date.fromisoformat(day), events=events)
@@ -113,6 +119,7 @@ def measure(folder: Path, days: Sequence[str], repeats: int) -> dict[str, list[f
 
     def took(what: str, in_all: float, dates: int) -> None:
         seconds.setdefault(what, []).append(in_all / dates)
+        say(f"{what.strip()}: {in_all / dates:.3f} s a date")
 
     heavy, thin = days[:-THIN_DAYS], days[-THIN_DAYS:]
     bulk(folder, heavy[:1], CHAIN)
@@ -153,6 +160,7 @@ def main() -> None:
         simulate(folder, days[: options.dates], options.events)
         simulate(folder, days[options.dates :], THIN_EVENTS)
         seconds = measure(folder, days, options.repeats)
+        say(f"taking {len(many)} dates through no stage")
         done = bulk(folder, many, []).dates_done
     print(f"{'seconds a date':46}{'median':>9}{'least':>9}{'most':>9}")
     for what, values in seconds.items():
