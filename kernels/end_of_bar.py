@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from kernels.book import MICROPRICE, N_STATE, Book, books_of, kernel, states_at_own_price
+from kernels.book import MICROPRICE, N_STATE, Book, books_of, inner, kernel, states_at_own_price
 from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 
 STRONG_Z = 2.0
@@ -31,16 +31,30 @@ def _ladder_gaps(px, point, gaps) -> None:
         gaps[bar, 1] = total / count if count else np.nan
 
 
+@inner
+def _mean(values) -> float:
+    total = 0.0
+    for value in values:
+        total += value
+    return total / values.size
+
+
 @kernel
 def _walls(px, sz, microprice, point, walls) -> None:
     """Per bar maxz, its level, distance and level of the nearest z >= 2; walls (n, 4).
 
     z = (log1p(size) - mean) / population std over the ten levels, 0 if all sizes are equal.
     """
+    logs, squares = np.empty(LEVELS), np.empty(LEVELS)
     for bar in range(px.shape[0]):
-        logs = np.log1p(sz[bar])
-        mean, std = logs.mean(), logs.std()
-        is_flat = (sz[bar] == sz[bar, 0]).all()
+        is_flat = True
+        for level in range(LEVELS):
+            logs[level] = np.log1p(sz[bar, level])
+            is_flat = is_flat and sz[bar, level] == sz[bar, 0]
+        mean = _mean(logs)
+        for level in range(LEVELS):
+            squares[level] = (logs[level] - mean) ** 2
+        std = np.sqrt(_mean(squares))
         highest, at, strong = -np.inf, 0, -1
         for level in range(LEVELS):
             z = 0.0 if is_flat else (logs[level] - mean) / std

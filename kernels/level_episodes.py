@@ -4,8 +4,8 @@ from datetime import date
 
 import numpy as np
 import polars as pl
-from numba import njit
 
+from kernels.book import inner, kernel
 from kernels.features import OUTCOME, conform, schema
 from kernels.instrument import EPISODES_END, new_york
 
@@ -23,7 +23,7 @@ _STRONG_BREAK, _WEAK_BREAK, _CHOP, _WEAK_BOUNCE, _STRONG_BOUNCE = range(len(OUTC
 _NO_OUTCOME = -1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _triggers(distance, has_trade, valid_from, end) -> np.ndarray:
     """Bars in [valid_from, end) at which the level is touched afresh.
 
@@ -41,15 +41,18 @@ def _triggers(distance, has_trade, valid_from, end) -> np.ndarray:
     return triggers[:count]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _direction(distance, t) -> int:
     """+1 if the bars before t were on average below the level, else -1."""
-    before = distance[max(0, t - DIRECTION_BARS) : t]
-    mean = np.nanmean(before) if (before == before).any() else distance[t]
+    total, count = 0.0, 0
+    for bar in range(max(0, t - DIRECTION_BARS), t):
+        if distance[bar] == distance[bar]:
+            total, count = total + distance[bar], count + 1
+    mean = total / count if count else distance[t]
     return 1 if mean < 0.0 else -1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _forward_end(distance, t, last) -> tuple[int, int]:
     """Last bar of the window and how many re-touches moved it."""
     end, extensions, outside, has_left = min(t + FORWARD_BARS, last), 0, 0, False
@@ -68,16 +71,18 @@ def _forward_end(distance, t, last) -> tuple[int, int]:
     return end, extensions
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _mean_beyond(distance, volume, start, stop) -> float:
     """Volume-weighted mean distance over bars [start, stop), plain where nothing traded."""
-    weight = volume[start:stop].sum()
-    if weight > 0.0:
-        return (distance[start:stop] * volume[start:stop]).sum() / weight
-    return distance[start:stop].mean()
+    total, weighted, weight = 0.0, 0.0, 0.0
+    for bar in range(start, stop):
+        total += distance[bar]
+        weighted += distance[bar] * volume[bar]
+        weight += volume[bar]
+    return weighted / weight if weight > 0.0 else total / (stop - start)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _outcome(distance, volume, t, direction) -> tuple[int, float]:
     """Outcome code and score in points; `_NO_OUTCOME` and NaN where the data end too soon."""
     near, far = OUTCOME_BARS
@@ -93,7 +98,7 @@ def _outcome(distance, volume, t, direction) -> tuple[int, float]:
     return code, (first + second) / 2
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
     """One row an episode: trigger, first bar, last bar, re-touches, direction, outcome, score."""
     triggers = _triggers(distance, has_trade, valid_from, end)
@@ -103,7 +108,9 @@ def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
         stop, extensions = _forward_end(distance, t, end - 1)
         outcome, score = _outcome(distance, volume, t, direction)
         start = max(0, t - LOOKBACK_BARS)
-        rows[row] = np.array([t, start, stop, extensions, direction, outcome, score])
+        rows[row, 0], rows[row, 1], rows[row, 2] = t, start, stop
+        rows[row, 3], rows[row, 4] = extensions, direction
+        rows[row, 5], rows[row, 6] = outcome, score
     return rows
 
 

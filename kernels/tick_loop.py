@@ -13,10 +13,12 @@ from kernels.book import (
     BID,
     N_BANDS,
     N_STATE,
+    Book,
     book_states,
     inner,
     kernel,
     microprices,
+    states_at_own_price,
     touch_of,
 )
 from kernels.features import ACTION, FLOW_SUMS, LEVELS, SIDE
@@ -123,32 +125,20 @@ def new_walk() -> Walk:
     )
 
 
-@kernel
-def resume(walk, book, row, point, bar_ns, bar) -> bool:
+def resume(walk: Walk, book: Book, row: int, point: float, bar_ns: int, bar: int) -> bool:
     """Let a new walk stand before a batch's row that begins a bar; False if it cannot be known.
 
     bar_ns: when the bar begins. It is known if a two-sided book precedes the row in the batch.
     """
-    microprice = walk.microprice[:1]
-    held = row
-    microprice[0] = np.nan
-    while held and microprice[0] != microprice[0]:
-        held -= 1
-        microprices(touch_of(book, held, 1), microprice)
-    if microprice[0] != microprice[0]:
+    touch = [levels[0][:row] for levels in book]
+    held = np.flatnonzero(~np.isnan(touch[0] + touch[1]) & (touch[2] > 0) & (touch[3] > 0))
+    if not held.size:
         return False
-    book_states(book, held, microprice, point, walk.scratch, walk.states)
-    walk.held[:] = walk.states[:, 0]
-    walk.price[-1] = microprice[0]
-    for level in range(LEVELS):
-        walk.px[BID, level], walk.sz[BID, level] = (
-            book.bid_px[level][row - 1],
-            book.bid_sz[level][row - 1],
-        )
-        walk.px[ASK, level], walk.sz[ASK, level] = (
-            book.ask_px[level][row - 1],
-            book.ask_sz[level][row - 1],
-        )
+    price = walk.microprice[:1]
+    states_at_own_price(book, int(held[-1]), price, point, walk.scratch, walk.states)
+    walk.held[:], walk.price[-1] = walk.states[:, 0], price[0]
+    for side, px, sz in ((BID, book.bid_px, book.bid_sz), (ASK, book.ask_px, book.ask_sz)):
+        walk.px[side], walk.sz[side] = ([level[row - 1] for level in part] for part in (px, sz))
     walk.clock[_BAR], walk.clock[_NOW], walk.clock[_SINCE] = bar, bar_ns, bar_ns
     return True
 

@@ -36,7 +36,7 @@ def test_what_is_compiled_already_is_loaded(
 
 
 def test_every_kernel_is_found() -> None:
-    assert {"walk_span", "_triggers", "_walls"} <= {kernel.__name__ for kernel in kernels()}
+    assert {"walk_span", "_episodes", "_walls"} <= {kernel.__name__ for kernel in kernels()}
 
 
 def test_migrations_of_a_storage_are_read_once() -> None:
