@@ -44,12 +44,12 @@ def bars(ticks: Path) -> pl.DataFrame:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print each median and its spread, and its ratio to the yardstick if measured; keep them."""
+    """Print each median and its spread, and its ratio to the yardstick; keep what was taken beside it, and curves."""
     session = terminalreporter.config._benchmarksession
     measured = {one.name.removeprefix("test_"): one for one in session.benchmarks if one.stats.data}
     if not measured:
         return
-    yardstick = measured[YARDSTICK].stats.median if YARDSTICK in measured else float("nan")
+    yardstick = measured[YARDSTICK].stats.median if YARDSTICK in measured else None
     write = terminalreporter.write_line
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     write(f"\n{EVENTS:,} events, {machine}")
@@ -59,7 +59,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         write(
             f"{name.replace('_', ' '):44}"
             f"{one.stats.median:9.3f}s{one.stats.min:9.3f}s{one.stats.max:9.3f}s"
-            f"{one.stats.median / yardstick:14.2f}{ticks / one.stats.median / 1e6:11.3f}"
+            f"{f'{one.stats.median / yardstick:.2f}' if yardstick else '':>14}"
+            f"{ticks / one.stats.median / 1e6:11.3f}"
         )
         if peak := one.extra_info.get("peak_bytes"):
             write(f"{'  its peak memory':44}{peak / 1e6:7.0f} MB")
@@ -68,6 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         | one.extra_info
         for name, one in measured.items()
     }
-    (RESULTS if YARDSTICK in measured else SCALING).write_text(
-        json.dumps({"machine": machine, "events": EVENTS, "seconds": kept}, indent=1) + "\n"
-    )
+    figures = json.dumps({"machine": machine, "events": EVENTS, "seconds": kept}, indent=1) + "\n"
+    if YARDSTICK in measured:
+        RESULTS.write_text(figures)
+    elif all("test_scaling" in one.fullname for one in measured.values()):
+        SCALING.write_text(figures)

@@ -19,8 +19,8 @@ from resources.atomic import whole_file
 
 ZSTD_LEVEL = 3
 ROW_GROUP = 32_768
-"""Rows of a row group. Some are held in memory as they are filled and encoded: small ones take a
-quarter less memory and time than groups of 131,072, and make files a sixteenth larger."""
+"""Rows of a row group. Some groups are in memory as they are filled and encoded; of 131,072 rows
+they take 0.2 GB more, and make files 6 % smaller."""
 _FACTS = "facts"
 _OF_THE_SYSTEM = "os error"
 """What Polars puts into a ComputeError where the operating system refused, with the number."""
