@@ -44,7 +44,10 @@ def bars(ticks: Path) -> pl.DataFrame:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print each median and its spread, and its ratio to the yardstick; keep what was taken beside it, and curves."""
+    """Print each median, its spread and its ratio to the yardstick.
+
+    What was taken beside the yardstick is kept, and so are curves.
+    """
     session = terminalreporter.config._benchmarksession
     measured = {one.name.removeprefix("test_"): one for one in session.benchmarks if one.stats.data}
     if not measured:
