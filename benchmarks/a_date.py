@@ -42,7 +42,7 @@ def main() -> None:
     for stage in STAGES:
         made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
         took("survey of contracts" if stage.table == "clean_ticks" else stage.table)
-        write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+        write_table(made, tables.path(stage.table))
         took("clean_ticks" if stage.table == "clean_ticks" else "writing the other tables")
         if stage.table != "clean_ticks":
             tables.hold(stage.table, made.table)

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 import kernels
 from kernels.instrument import INSTRUMENTS
-from resources.dbn import scan_dbn
+from pipeline_assets.stages import STAGES, Day
 from resources.feed import simulate_day
 from resources.lake import write_table
 
@@ -25,16 +26,26 @@ YARDSTICK = "yardstick_decompress"
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated day of `BENCH_EVENTS` records as a `.dbn.zst` file."""
-    return simulate_day(tmp_path_factory.mktemp("raw") / "20250605.dbn.zst", DAY, events=EVENTS)
+    path = tmp_path_factory.mktemp("raw") / "ES" / "20250605.dbn.zst"
+    return simulate_day(path, DAY, events=EVENTS)
 
 
 @pytest.fixture(scope="session")
-def ticks(raw: Path) -> Path:
+def make_ticks(raw: Path) -> Callable[[Path], Path]:
+    """The whole stage clean_ticks, into a file."""
+    of = Day(INSTRUMENTS["ES"], DAY, raw.parents[1])
+
+    def make(path: Path) -> Path:
+        write_table(STAGES[0].make(of), path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ticks(raw: Path, make_ticks: Callable[[Path], Path]) -> Path:
     """The day's clean ticks as the lake keeps them."""
-    made = kernels.clean_ticks(scan_dbn(raw), INSTRUMENTS["ES"], DAY)
-    path = raw.with_name("clean_ticks.parquet")
-    write_table(made.ticks, path, {})
-    return path
+    return make_ticks(raw.with_name("clean_ticks.parquet"))
 
 
 @pytest.fixture(scope="session")

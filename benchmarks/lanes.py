@@ -67,7 +67,7 @@ def compute(folder: Path, days: Sequence[str]) -> float:
         of = Day(INSTRUMENTS["ES"], day, folder / "raw")
         for stage in STAGES:
             made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-            write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+            write_table(made, tables.path(stage.table))
 
     dates = [date.fromisoformat(day) for day in days]
     make(dates[0])

@@ -155,7 +155,7 @@ def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.Asset
 def _make(stage: Stage, of: Day, tables: LakeDay) -> float:
     """Make a stage's table, write it and keep it for the stages to come; the seconds it took."""
     made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-    write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+    write_table(made, tables.path(stage.table))
     if isinstance(made.table, pl.DataFrame):
         tables.hold(stage.table, made.table)
     return time.perf_counter() - made.began

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import jinja2
 import polars as pl
 
-from kernels.clean_ticks import DROP_REASONS
 from kernels.features import TABLES
 from kernels.instrument import NEW_YORK
+from kernels.survey import DROP_REASONS
 from pipeline_assets import previews
 from pipeline_assets.checks import findings
 from pipeline_assets.figures import figures

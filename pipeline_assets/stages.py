@@ -6,16 +6,19 @@ The assets and the bulk job both walk this list, so a stage is computed in one w
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 import kernels
+from kernels.features import schema
 from kernels.instrument import Instrument
-from resources.dbn import scan_dbn
+from resources.dbn import read_dbn
 from resources.feed import raw_files
-from resources.lake import Made
+from resources.lake import Facts, Made, Sink
 
 
 class Day(NamedTuple):
@@ -48,14 +51,33 @@ class Stage(NamedTuple):
 
 def _clean_ticks(of: Day) -> Made:
     files = raw_files(of.raw, of.instrument.root, of.date)
-    records = pl.concat([scan_dbn(path) for path in files])
-    try:
-        ticks, contract, dropped = kernels.clean_ticks(records, of.instrument, of.date)
-    except kernels.UnusableDay as error:
-        names = ", ".join(map(str, files))
-        raise kernels.UnusableDay(f"{of.instrument.root} {of.date}, {names}: {error}.") from error
-    facts = {"contract": contract, "files": ", ".join(path.name for path in files)}
-    return Made(ticks, facts | {f"dropped/{reason}": count for reason, count in dropped.items()})
+    records = read_dbn(*files)
+
+    def into(sink: Sink) -> None:
+        def take(reading: kernels.Reading) -> None:
+            sink(_as_read(reading), partial(_facts_of, reading, files))
+
+        try:
+            kernels.clean_ticks(records, of.instrument, of.date, take)
+        except kernels.UnusableDay as error:
+            names = ", ".join(map(str, files))
+            raise kernels.UnusableDay(
+                f"{of.instrument.root} {of.date}, {names}: {error}."
+            ) from error
+
+    return Made(into)
+
+
+def _as_read(reading: kernels.Reading) -> pl.LazyFrame:
+    """The ticks of a reading, for a plan that takes every row and column, as writing them does."""
+    return register_io_source(lambda *_: reading.batches(), schema=schema("clean_ticks"))
+
+
+def _facts_of(reading: kernels.Reading, files: list[Path]) -> Facts:
+    """The contract and files of clean ticks, and what was dropped; once they have been read."""
+    dropped = {f"dropped/{reason}": count for reason, count in reading.dropped.items()}
+    names = ", ".join(path.name for path in files)
+    return {"contract": reading.assumed.symbol, "files": names} | dropped
 
 
 def _bar5s(of: Day, clean_ticks: pl.LazyFrame) -> Made:

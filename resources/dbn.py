@@ -1,10 +1,10 @@
-"""Databento Binary Encoding (DBN) files as Polars lazy frames, in bounded memory.
+"""Databento Binary Encoding (DBN) files as Polars frames, in bounded memory.
 
-`scan_dbn` is a Polars IO source: only the columns a query asks for are taken out of the records.
+`read_dbn` gives records batch by batch, whole. `scan_dbn` is a Polars IO source, which takes only
+those columns out of the records that a query asks for.
 """
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from polars.io.plugins import register_io_source
 from resources.dbn_columns import SCHEMA, Symbology, columns
 from resources.dbn_records import REDELIVER, DbnError, open_stream, read_metadata, read_records
 
-__all__ = ["SCHEMA", "DbnError", "scan_dbn"]
+__all__ = ["SCHEMA", "DbnError", "DbnRecords", "read_dbn", "scan_dbn"]
 
 
 def scan_dbn(path: Path | str) -> pl.LazyFrame:
@@ -27,25 +27,82 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
         DbnError: at once if the file is missing, empty, not DBN or of another schema; while it is
             read if it is truncated or corrupt, or no longer the file it was.
     """
-    path = Path(path)
-    file = _identity(path)
-    with open_stream(path) as stream:
-        metadata = read_metadata(path, stream)
-    try:
-        symbology = Symbology.of(metadata)
-    except (ValueError, OverflowError) as error:
-        raise DbnError(
-            path,
-            f"symbol mappings that name no instrument id ({error})",
-            f"{REDELIVER}, with stype_out instrument_id",
-        ) from error
+    file = _File(Path(path))
+
+    def batches(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        names = SCHEMA.names() if with_columns is None else with_columns
+        return file.batches(names, predicate, n_rows)
+
     return register_io_source(
-        partial(_batches, path, file, symbology),
-        schema=SCHEMA,
-        is_pure=True,
-        explain_name="DBN",
-        explain_detail=str(path),
+        batches, schema=SCHEMA, is_pure=True, explain_name="DBN", explain_detail=str(path)
     )
+
+
+def read_dbn(*paths: Path | str) -> "DbnRecords":
+    """The records of DBN files of schema MBP-10, one file after the other.
+
+    Raises:
+        DbnError: as `scan_dbn` does.
+    """
+    return DbnRecords([_File(Path(path)) for path in paths])
+
+
+class DbnRecords:
+    """Records in batches, frames of `SCHEMA` with at most 32,768 rows.
+
+    Each iteration reads the files anew; memory is a few batches.
+    """
+
+    def __init__(self, files: "list[_File]") -> None:
+        self._files = files
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        for file in self._files:
+            yield from file.batches(SCHEMA.names())
+
+
+class _File:
+    """A DBN file, of which nothing is held but what its header maps."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._identity = path, _identity(path)
+        with open_stream(path) as stream:
+            metadata = read_metadata(path, stream)
+        try:
+            self._symbology = Symbology.of(metadata)
+        except (ValueError, OverflowError) as error:
+            raise DbnError(
+                path,
+                f"symbol mappings that name no instrument id ({error})",
+                f"{REDELIVER}, with stype_out instrument_id",
+            ) from error
+
+    def batches(
+        self, names: list[str], predicate: pl.Expr | None = None, n_rows: int | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """One decoded frame a block, in file order.
+
+        The predicate is tried on its own columns first, so that rows it drops are never decoded.
+        """
+        left = np.iinfo(np.int64).max if n_rows is None else n_rows
+        for block in read_records(self._path):
+            records = block[:left]
+            left -= len(records)
+            rows = np.arange(len(records))
+            if predicate is not None:
+                tested = self._decode(predicate.meta.root_names(), records, rows)
+                kept = tested.select(predicate.fill_null(False)).to_series()
+                rows = np.flatnonzero(kept.to_numpy())
+            if _identity(self._path) != self._identity:
+                raise DbnError(self._path, "replaced while it was read", "read it again")
+            yield self._decode(names, records, rows)
+            if not left:
+                return
+
+    def _decode(self, names: list[str], records: np.ndarray, rows: np.ndarray) -> pl.DataFrame:
+        return columns(self._path, self._symbology, names, records, rows)
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
@@ -59,34 +116,3 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _batches(
-    path: Path,
-    file: tuple[int, int, int] | None,
-    symbology: Symbology,
-    with_columns: list[str] | None,
-    predicate: pl.Expr | None,
-    n_rows: int | None,
-    batch_size: int | None,
-) -> Iterator[pl.DataFrame]:
-    """The IO source's generator: one decoded frame a block, in file order.
-
-    The predicate is tried on its own columns first, so that rows it drops are never decoded.
-    """
-    names = SCHEMA.names() if with_columns is None else with_columns
-    left = np.iinfo(np.int64).max if n_rows is None else n_rows
-    decode = partial(columns, path, symbology)
-    for block in read_records(path):
-        records = block[:left]
-        left -= len(records)
-        rows = np.arange(len(records))
-        if predicate is not None:
-            tested = decode(predicate.meta.root_names(), records, rows)
-            kept = tested.select(predicate.fill_null(False)).to_series()
-            rows = np.flatnonzero(kept.to_numpy())
-        if _identity(path) != file:
-            raise DbnError(path, "replaced while it was read", "read it again")
-        yield decode(names, records, rows)
-        if not left:
-            return

@@ -5,8 +5,9 @@ facts): the contract kept, what was dropped. So the lake alone tells all there i
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -32,15 +33,27 @@ class UnreadableTable(ValueError):
     """A table's file is damaged; the message names it and says what to do."""
 
 
+Sink = Callable[[pl.LazyFrame, Callable[[], Facts]], None]
+"""Takes a table in, and its facts, which are asked for once it has been computed."""
+
+
 class Made(NamedTuple):
     """A table a stage has made, and what it has to say beside it.
 
-    A lazy table is computed as it is written. began: `perf_counter` as the making of it began.
+    table: the table, or a function that computes it into a sink; what comes in last counts.
+    began: `perf_counter` as the making of it began.
     """
 
-    table: pl.DataFrame | pl.LazyFrame
+    table: pl.DataFrame | pl.LazyFrame | Callable[[Sink], None]
     facts: Facts = MappingProxyType({})
     began: float = float("nan")
+
+    def into(self, sink: Sink) -> None:
+        """Have the table in a sink."""
+        if callable(self.table):
+            self.table(sink)
+        else:
+            sink(self.table.lazy(), lambda: self.facts)
 
 
 class Lake(PolarsParquetIOManager):
@@ -51,7 +64,7 @@ class Lake(PolarsParquetIOManager):
 
     def dump_to_path(self, context: dg.OutputContext, obj: Made, path: Any) -> None:
         """Stream a table to its file, with its facts."""
-        write_table(obj.table.lazy(), Path(path), obj.facts)
+        write_table(obj, Path(path))
 
     def scan_df_from_path(
         self, path: Any, context: dg.InputContext, partition_key: str | None = None
@@ -95,26 +108,31 @@ class LakeDay:
         return read_facts(self.path(table))
 
 
-def write_table(frame: pl.LazyFrame, path: Path, facts: Facts) -> None:
-    """Stream a table to its file, whole or not at all.
+def write_table(made: Made, path: Path) -> None:
+    """Stream a table and its facts to its file, whole or not at all.
 
     Raises:
         OSError: naming the file, if it cannot be written.
     """
     try:
         with whole_file(path) as part:
-            frame.sink_parquet(
-                part,
-                compression_level=ZSTD_LEVEL,
-                row_group_size=ROW_GROUP,
-                metadata={_FACTS: json.dumps(dict(facts))},
-            )
+            made.into(partial(_sink, part))
     except (OSError, pl.exceptions.ComputeError) as error:
         if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
             raise
         raise OSError(
             f"cannot write {path}: {error}; make room there and run the day again"
         ) from error
+
+
+def _sink(part: Path, table: pl.LazyFrame, facts: Callable[[], Facts]) -> None:
+    """Polars asks for the metadata, the facts, when all rows have been written."""
+    table.sink_parquet(
+        part,
+        compression_level=ZSTD_LEVEL,
+        row_group_size=ROW_GROUP,
+        metadata=lambda _: {_FACTS: json.dumps(dict(facts()))},
+    )
 
 
 def read_facts(path: Path) -> Facts:

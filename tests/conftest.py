@@ -11,7 +11,7 @@ import pytest
 import kernels
 from kernels.instrument import INSTRUMENTS, Instrument, new_york
 from pipeline_assets.stages import STAGES, Day
-from resources.dbn import scan_dbn
+from resources.dbn import read_dbn
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
 
@@ -42,10 +42,10 @@ def dirt(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def morning_bars(day_file: Callable[[int, bool], Path]) -> pl.DataFrame:
     """Bars of a simulated morning."""
-    records = scan_dbn(day_file(15_000, False))
+    records = read_dbn(day_file(15_000, False))
     ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
     opens, closes = (new_york(DAY, clock) for clock in (time(9, 30), time(11)))
-    return kernels.bar5s(ticks).filter(pl.col("bar_ts").is_between(opens, closes))
+    return kernels.bar5s(ticks.lazy()).filter(pl.col("bar_ts").is_between(opens, closes))
 
 
 @pytest.fixture(scope="session")
@@ -68,5 +68,5 @@ def make_tables(raw: Path, lake: Path) -> Path:
     of = Day(INSTRUMENTS["ES"], DAY, raw)
     for stage in STAGES:
         made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-        write_table(made.table.lazy(), tables.path(stage.table), made.facts)
+        write_table(made, tables.path(stage.table))
     return lake

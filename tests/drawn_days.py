@@ -15,7 +15,7 @@ import kernels
 from kernels.features import TABLES, schema
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.previews import episodes, levels, market, style
-from resources.dbn import scan_dbn
+from resources.dbn import read_dbn
 from tests.conftest import DAY
 
 EVENTS = 60_000
@@ -51,8 +51,8 @@ def from_bars(ticks: pl.LazyFrame, bars: pl.DataFrame, dropped: dict[str, int], 
 @pytest.fixture(scope="session")
 def cleaned_day(day_file: Callable[[int, bool], Path]) -> tuple[pl.DataFrame, dict[str, int]]:
     """The ticks of a small dirty day, and what was dropped."""
-    clean = kernels.clean_ticks(scan_dbn(day_file(EVENTS, True)), INSTRUMENTS["ES"], DAY)
-    return clean.ticks.collect(), clean.dropped
+    clean = kernels.clean_ticks(read_dbn(day_file(EVENTS, True)), INSTRUMENTS["ES"], DAY)
+    return clean.ticks, clean.dropped
 
 
 @pytest.fixture(scope="session")

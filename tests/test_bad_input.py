@@ -13,10 +13,11 @@ from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
 import kernels
 import resources.dbn
 import resources.dbn_records
+from kernels.clean_ticks import collected
 from kernels.features import LEVEL_TYPE, TABLES, schema
 from kernels.instrument import Instrument
 from resources.atomic import whole_file
-from resources.dbn import DbnError, scan_dbn
+from resources.dbn import DbnError, read_dbn, scan_dbn
 from resources.dbn_records import read_metadata
 from tests.conftest import DAY
 from tests.dbn_files import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
@@ -29,9 +30,13 @@ NEW_YORK_MIDNIGHT = MIDNIGHT + 4 * HOUR
 
 def clean(path: Path, out: Path, roll: str = "volume") -> None:
     """Scan, clean and write one file as the pipeline does."""
-    cleaned = kernels.clean_ticks(scan_dbn(path), Instrument("ES", roll=roll), DAY)
     with whole_file(out) as part:
-        cleaned.ticks.sink_parquet(part)
+        kernels.clean_ticks(
+            read_dbn(path),
+            Instrument("ES", roll=roll),
+            DAY,
+            lambda reading: collected(reading).write_parquet(part),
+        )
 
 
 def assert_refused(path: Path, error: type[Exception], *words: str, roll: str = "volume") -> None:
@@ -249,15 +254,17 @@ def test_no_tick_gives_empty_tables_and_null_levels():
 
 
 def test_file_replaced_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    """Its survey and its ticks would be of two files."""
-    path, out = tmp_path / "day.dbn", tmp_path / "ticks.parquet"
+    """The contract would be that of another file than its ticks."""
+    path, out, other = (tmp_path / name for name in ("day.dbn", "ticks.parquet", "other.dbn"))
     path.write_bytes(DAY_BYTES)
-    cleaned = kernels.clean_ticks(scan_dbn(path), Instrument("ES"), DAY)
-    other = tmp_path / "other.dbn"
     other.write_bytes(DAY_BYTES + BOOK)
-    other.replace(path)
+
+    def take(reading: kernels.Reading) -> None:
+        other.replace(path)
+        collected(reading)
+
     with pytest.raises(DbnError, match="replaced while it was read; read it again"):
-        cleaned.ticks.sink_parquet(out)
+        kernels.clean_ticks(read_dbn(path), Instrument("ES"), DAY, take)
 
     clean(path, out)
     assert pl.read_parquet(out).height == 51

@@ -15,7 +15,7 @@ from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.raw import RAW
 from resources.feed import FolderFeed
-from resources.lake import LakeDay, table_path, write_table
+from resources.lake import LakeDay, Made, table_path, write_table
 from resources.simulated import simulate_day
 from tests.conftest import DAY
 from tests.faults import FAULTS, Fault, all_outcomes, dimension, in_row
@@ -48,7 +48,7 @@ def test_a_good_day_passes_every_check(tables: LakeDay) -> None:
 def test_empty_tables_pass(tmp_path: Path) -> None:
     tables = LakeDay(tmp_path, "es", DAY)
     for table in TABLES:
-        write_table(pl.LazyFrame(schema=schema(table)), tables.path(table), FACTS)
+        write_table(Made(pl.DataFrame(schema=schema(table)), FACTS), tables.path(table))
         for check, finding in findings(tables, table):
             assert finding.passed, (check.name, finding.message)
 
@@ -102,7 +102,7 @@ def ticks_with(lake: Path, day: date, **facts: str | int) -> LakeDay:
     """A day of which the lake has 99 ticks and these facts."""
     tables = LakeDay(lake, "es", day)
     ticks = pl.DataFrame({"is_bad_book": [False] * 99})
-    write_table(ticks.lazy(), tables.path("clean_ticks"), FACTS | facts)
+    write_table(Made(ticks, FACTS | facts), tables.path("clean_ticks"))
     return tables
 
 

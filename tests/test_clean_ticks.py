@@ -1,6 +1,8 @@
 """Which records a day keeps, and in which order."""
 
 import random
+import sys
+from collections.abc import Iterable
 from datetime import date
 from itertools import product
 
@@ -9,14 +11,14 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from polars.io.plugins import register_io_source
 from polars.testing import assert_frame_equal
 
 import kernels
-from kernels.clean_ticks import expiry
+from kernels.clean_ticks import collected
 from kernels.features import schema
 from kernels.instrument import Instrument
-from resources.dbn import SCHEMA, scan_dbn
+from kernels.survey import expiry
+from resources.dbn import SCHEMA, DbnRecords, read_dbn, scan_dbn
 from tests import oracle
 from tests.compare import assert_same, plain_rows
 from tests.conftest import DAY
@@ -27,9 +29,9 @@ KEY = ["ts_event", "sequence"]
 
 
 @pytest.fixture(scope="module")
-def dirty_day(day_file) -> pl.LazyFrame:
+def dirty_day(day_file) -> DbnRecords:
     """Records of a simulated day of more than one block, some of them late."""
-    return scan_dbn(day_file(50_000, True))
+    return read_dbn(day_file(50_000, True))
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +40,13 @@ def some_records(day_file) -> pl.DataFrame:
     return scan_dbn(day_file(4_000, True)).collect()
 
 
-def in_batches(records: pl.DataFrame, size: int) -> pl.LazyFrame:
-    """The records as a lazy frame that is read in batches of at most `size`."""
-    return pl.concat([batch.lazy() for batch in records.iter_slices(size)])
+def in_batches(records: pl.DataFrame, size: int) -> list[pl.DataFrame]:
+    """The records in batches of at most `size`."""
+    return list(records.iter_slices(size))
 
 
-def cleaned(records: pl.LazyFrame, instrument: Instrument = ES) -> pl.DataFrame:
-    return kernels.clean_ticks(records, instrument, DAY).ticks.collect()
+def cleaned(records: Iterable[pl.DataFrame], instrument: Instrument = ES) -> pl.DataFrame:
+    return kernels.clean_ticks(records, instrument, DAY).ticks
 
 
 def stably_sorted(records: pl.DataFrame, contract: str = "ESM5") -> pl.DataFrame:
@@ -58,7 +60,7 @@ SHARED = [name for name in schema("clean_ticks") if name in SCHEMA.names() and n
 
 
 def test_late_records_are_put_in_their_place(dirty_day):
-    records = dirty_day.collect()
+    records = pl.concat(dirty_day)
     contract = records.filter(pl.col("symbol") == "ESM5")
     assert not contract["ts_event"].is_sorted()
     ticks = cleaned(dirty_day)
@@ -98,19 +100,6 @@ def test_ties_keep_input_order(keys, size):
     assert cleaned(in_batches(records, size))["size"].to_list() == by_key
 
 
-def test_records_in_order_are_not_sorted_again():
-    """Ties are in order, so the plan reads the records straight through."""
-    in_order = plain_records(["ESM5"] * 3).with_columns(
-        sequence=pl.Series([0, 0, 1], dtype=pl.UInt32)
-    )
-    ticks, late_ticks = (
-        kernels.clean_ticks(records.lazy(), ES, DAY).ticks
-        for records in (in_order, in_order.reverse())
-    )
-    assert "PYTHON SCAN" not in ticks.explain()
-    assert "PYTHON SCAN" in late_ticks.explain()
-
-
 def plain_records(symbols: list[str]) -> pl.DataFrame:
     """A record a symbol: one contract traded at midnight, with a book of null prices."""
     return pl.DataFrame({"symbol": symbols}, schema={"symbol": SCHEMA["symbol"]}).select(
@@ -122,46 +111,46 @@ def plain_records(symbols: list[str]) -> pl.DataFrame:
 PLAIN = {"rtype": 10, "ts_event": MIDNIGHT, "sequence": 0, "action": "T", "size": 1, "flags": 0}
 
 
-@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
 @pytest.mark.parametrize(
-    "query",
+    ("roll", "is_front_first", "is_in_order", "times"),
     [
-        lambda ticks: ticks.filter(pl.col("action") == "T"),
-        lambda ticks: ticks.filter(pl.col("is_last"), pl.col("size") > 3).select("ask_px_00"),
-        lambda ticks: ticks.select("price"),
-        lambda ticks: ticks.select("symbol", "ts_event"),
-        lambda ticks: ticks.select(pl.len()),
-        lambda ticks: ticks.head(7),
-        lambda ticks: ticks.tail(7),
-        lambda ticks: ticks.head(0),
-        lambda ticks: ticks.slice(40_000, 5),
-        lambda ticks: ticks.head(1_000).filter(pl.col("size") > 3).select("size"),
-        lambda ticks: ticks.filter(pl.col("size") > 3).head(1_000).select("size"),
+        ("volume", True, True, 1),
+        ("volume", True, False, 2),
+        ("volume", False, True, 2),
+        ("volume", False, False, 2),
+        ("calendar", False, True, 1),
+        ("calendar", True, True, 2),
+        ("ESM5", False, False, 2),
+        ("ESU5", True, True, 2),
+        ("ESU5", False, True, 1),
     ],
 )
-def test_queries_on_a_disordered_day_equal_eager_ones(query, engine, dirty_day):
-    ticks = kernels.clean_ticks(dirty_day, ES, DAY).ticks
-    assert query(ticks).collect(engine=engine).equals(query(ticks.collect()))
+def test_a_day_is_read_again_only_if_its_first_records_misled(
+    roll, is_front_first, is_in_order, times, day_file, monkeypatch
+):
+    """What is taken last is right, as are the facts that each time are there at its end."""
+    monkeypatch.setattr(sys.modules["kernels.clean_ticks"], "_FIRST_RECORDS", 100)
+    raw = scan_dbn(day_file(4_000, False)).collect().sort(KEY, maintain_order=True)
+    is_front = pl.col("symbol") == "ESM5"
+    parts = [raw.filter(is_front), raw.filter(pl.col("symbol") == "ESU5")]
+    records = pl.concat(parts if is_front_first else parts[::-1])
+    if not is_in_order:
+        records = pl.concat([records, records.filter(is_front).head(1)])
+    taken = []
 
+    def take(reading: kernels.Reading) -> pl.DataFrame:
+        ticks = collected(reading)
+        taken.append(reading.dropped)
+        return ticks
 
-def test_row_limit_stops_the_reading_of_a_disordered_day(some_records):
-    batches_read = []
-
-    def batches(with_columns, predicate, n_rows, batch_size):
-        for batch in some_records.iter_slices(20):
-            batches_read.append(batch)
-            yield batch.filter(True if predicate is None else predicate).select(with_columns)
-
-    ticks = kernels.clean_ticks(register_io_source(batches, schema=SCHEMA), ES, DAY).ticks
-    batches_of_the_day = len(batches_read)
-    batches_read.clear()
-    assert ticks.head(5).collect().height == 5
-    assert len(batches_read) < batches_of_the_day
-
-
-def test_a_disordered_day_can_be_read_again(dirty_day):
-    ticks = kernels.clean_ticks(dirty_day, ES, DAY).ticks
-    assert ticks.collect().equals(ticks.collect())
+    kept = kernels.clean_ticks(in_batches(records, 100), Instrument("ES", roll=roll), DAY, take)
+    contract = "ESM5" if roll in ("volume", "ESM5") else "ESU5"
+    assert kept.contract == contract
+    assert len(taken) == times
+    assert taken[-1] == kept.dropped
+    assert kept.dropped["other_contract"] == records.filter(pl.col("symbol") != contract).height
+    ticks = kept.ticks.select(SHARED)
+    assert_frame_equal(ticks, stably_sorted(records, contract), check_exact=True)
 
 
 @pytest.mark.parametrize("first", ["morning", "evening"])
@@ -177,21 +166,17 @@ def test_files_of_one_day_are_one_day(first, day_file, dirty_day, tmp_path):
         "evening": write(tmp_path / "b.dbn.zst", header, records[cut:]),
     }
     names = sorted(files, key=lambda name: name != first)
-    ticks = cleaned(pl.concat([scan_dbn(files[name]) for name in names]))
+    ticks = cleaned(read_dbn(*(files[name] for name in names)))
     assert ticks.equals(cleaned(dirty_day))
 
 
-def of_volumes(volumes: dict[str, int]) -> pl.LazyFrame:
+def of_volumes(volumes: dict[str, int]) -> pl.DataFrame:
     """A record a symbol, in the dict's order: a trade of that size, or an add of 9 for 0."""
-    return (
-        plain_records(list(volumes))
-        .lazy()
-        .with_columns(
-            size=pl.Series([volume or 9 for volume in volumes.values()], dtype=pl.UInt32),
-            action=pl.Series(
-                ["T" if volume else "A" for volume in volumes.values()], dtype=SCHEMA["action"]
-            ),
-        )
+    return plain_records(list(volumes)).with_columns(
+        size=pl.Series([volume or 9 for volume in volumes.values()], dtype=pl.UInt32),
+        action=pl.Series(
+            ["T" if volume else "A" for volume in volumes.values()], dtype=SCHEMA["action"]
+        ),
     )
 
 
@@ -206,7 +191,7 @@ def of_volumes(volumes: dict[str, int]) -> pl.LazyFrame:
     ids=["most traded", "tie", "no trade", "only outrights count"],
 )
 def test_roll_by_volume(volumes, contract):
-    assert kernels.clean_ticks(of_volumes(volumes), ES, DAY).contract == contract
+    assert kernels.clean_ticks([of_volumes(volumes)], ES, DAY).contract == contract
 
 
 @pytest.mark.parametrize(
@@ -220,14 +205,16 @@ def test_roll_by_volume(volumes, contract):
 )
 def test_calendar_roll_is_on_the_first_of_the_expiry_month(day, contract):
     records = of_volumes({"ESH6": 1, "ESM5": 9, "ESU5": 1})
-    assert kernels.clean_ticks(records, Instrument("ES", roll="calendar"), day).contract == contract
+    assert (
+        kernels.clean_ticks([records], Instrument("ES", roll="calendar"), day).contract == contract
+    )
 
 
 def test_named_contract_is_kept_though_less_traded():
     records = of_volumes({"ESM5": 9, "ESU5": 1})
-    kept = kernels.clean_ticks(records, Instrument("ES", roll="ESU5"), DAY)
+    kept = kernels.clean_ticks([records], Instrument("ES", roll="ESU5"), DAY)
     assert kept.contract == "ESU5"
-    assert kept.ticks.collect()["symbol"].to_list() == ["ESU5"]
+    assert kept.ticks["symbol"].to_list() == ["ESU5"]
     assert kept.dropped["other_contract"] == 1
 
 
@@ -255,7 +242,7 @@ def test_expiry_is_the_first_one_not_before_the_day(symbol, day, expected):
 
 def test_nearest_expiry_is_told_across_a_decade():
     records = of_volumes({"ESH0": 1, "ESZ9": 1, "ESH1": 1})
-    kept = kernels.clean_ticks(records, Instrument("ES", roll="calendar"), date(2029, 12, 3))
+    kept = kernels.clean_ticks([records], Instrument("ES", roll="calendar"), date(2029, 12, 3))
     assert kept.contract == "ESH0"
 
 
@@ -267,7 +254,7 @@ def test_other_record_types_are_neither_books_nor_trades():
         bid_px_00=pl.Series([None, None, 5950.0, 5950.0]),
         ask_px_00=pl.Series([None, None, 5950.0, 5950.0]),
     )
-    kept = kernels.clean_ticks(records.lazy(), ES, DAY)
+    kept = kernels.clean_ticks([records], ES, DAY)
     assert kept.contract == "ESM5"
     assert {reason: n for reason, n in kept.dropped.items() if n} == {
         "other_rtype": 2,
@@ -279,7 +266,7 @@ def test_records_of_other_contracts_need_no_time():
     records = of_volumes({"ESM5": 5, "ESU5": 1}).with_columns(
         ts_event=pl.when(pl.col("symbol") == "ESM5").then("ts_event")
     )
-    assert cleaned(records)["symbol"].to_list() == ["ESM5"]
+    assert cleaned([records])["symbol"].to_list() == ["ESM5"]
 
 
 SYMBOLS = ["ESH5", "ESM5", "ESM25", "ESU5", "ESZ5", "ESH6", "ESH0", "NQM5", "ESM5-ESU5"]
@@ -293,14 +280,14 @@ SYMBOLS = ["ESH5", "ESM5", "ESM25", "ESU5", "ESZ5", "ESH6", "ESH0", "NQM5", "ESM
 )
 def test_chooses_as_the_oracle_does(volumes, roll, day):
     records = of_volumes(volumes)
-    rows = plain_rows(records.collect())
+    rows = plain_rows(records)
     try:
         slow_ticks, slow_dropped = oracle.clean_ticks(rows, "ES", roll, day)
     except ValueError:
         with pytest.raises(kernels.UnusableDay):
-            kernels.clean_ticks(records, Instrument("ES", roll=roll), day)
+            kernels.clean_ticks([records], Instrument("ES", roll=roll), day)
     else:
-        kept = kernels.clean_ticks(records, Instrument("ES", roll=roll), day)
+        kept = kernels.clean_ticks([records], Instrument("ES", roll=roll), day)
         assert kept.contract == slow_ticks[0]["symbol"]
         assert kept.dropped == slow_dropped
 
@@ -321,4 +308,4 @@ def test_every_reason_to_drop_is_counted_as_the_oracle_counts(some_records):
     assert kept.dropped == slow_dropped
     assert all(slow_dropped.values())
     assert sum(kept.dropped.values()) + len(slow_ticks) == records.height
-    assert_same(kept.ticks.collect(), slow_ticks, "clean_ticks")
+    assert_same(kept.ticks, slow_ticks, "clean_ticks")

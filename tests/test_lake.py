@@ -9,21 +9,21 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.lake import read_facts, write_table
+from resources.lake import Made, read_facts, write_table
 
 ROWS = 300_000
 WRITE = f"""
 import resource, signal, sys
 from pathlib import Path
 import polars as pl
-from resources.lake import write_table
+from resources.lake import Made, write_table
 
 path, fill, times, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 frame = pl.LazyFrame({{"row": range({ROWS})}}).with_columns(fill=fill)
 print("ready", flush=True)
 for _ in range(times):
-    write_table(frame, path, {{"fill": fill}})
+    write_table(Made(frame, {{"fill": fill}}), path)
 """
 ENDLESS, NO_LIMIT = 1_000_000, -1
 
@@ -56,7 +56,7 @@ def content(path: Path) -> int:
 def table(tmp_path: Path) -> Path:
     """A table that is there, filled with 0."""
     path = tmp_path / "es" / "bar5s" / "2025-06-05.parquet"
-    write_table(pl.LazyFrame({"row": range(ROWS)}).with_columns(fill=0), path, {"fill": 0})
+    write_table(Made(pl.LazyFrame({"row": range(ROWS)}).with_columns(fill=0), {"fill": 0}), path)
     return path
 
 
@@ -80,7 +80,7 @@ def test_killed_writer_leaves_the_former_table_and_the_next_clears_up(table: Pat
     process.wait()
     assert content(table) in (0, 1)
 
-    write_table(pl.LazyFrame({"row": range(ROWS)}).with_columns(fill=2), table, {})
+    write_table(Made(pl.LazyFrame({"row": range(ROWS)}).with_columns(fill=2)), table)
     assert list(table.parent.iterdir()) == [table], parts
     assert content(table) == 2
 

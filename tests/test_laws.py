@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 import kernels
 from kernels.features import BANDS, SIDES, TABLES, VECTOR_DIMS
 from kernels.instrument import Instrument
-from resources.dbn import scan_dbn
+from resources.dbn import read_dbn, scan_dbn
 from tests.compare import parquet_bytes
 from tests.conftest import DAY
 
@@ -50,8 +50,8 @@ def run(ticks: pl.DataFrame, point: float = 1.0) -> Day:
 
 @pytest.fixture(scope="module")
 def ticks(day_file, dirt) -> pl.DataFrame:
-    records = scan_dbn(day_file(EVENTS, dirt))
-    return kernels.clean_ticks(records, Instrument("ES"), DAY).ticks.collect()
+    records = read_dbn(day_file(EVENTS, dirt))
+    return kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +176,8 @@ def test_every_episode_has_one_trigger_row_and_gapless_bars(day):
 
 
 def test_two_runs_on_the_same_file_give_byte_equal_tables(day, day_file, dirt):
-    records = scan_dbn(day_file(EVENTS, dirt))
-    again = run(kernels.clean_ticks(records, Instrument("ES"), DAY).ticks.collect())
+    records = read_dbn(day_file(EVENTS, dirt))
+    again = run(kernels.clean_ticks(records, Instrument("ES"), DAY).ticks)
     for table, one, other in zip(Day._fields, day, again, strict=True):
         assert parquet_bytes(one) == parquet_bytes(other), table
 
@@ -192,7 +192,7 @@ def test_records_of_equal_time_and_sequence_keep_their_order(day_file, dirt, is_
     minute = pl.col("ts_event").dt.truncate("1m")
     place = pl.int_range(pl.len()).cast(pl.Datetime("ns", "UTC"))
     records = records.with_columns(ts_event=minute, sequence=pl.col("sequence") % 3, ts_recv=place)
-    ticks = kernels.clean_ticks(records.lazy(), Instrument("ES"), DAY).ticks.collect()
+    ticks = kernels.clean_ticks([records], Instrument("ES"), DAY).ticks
     order = ticks.select(pl.col("ts_event", "sequence", "ts_recv").to_physical()).rows()
     assert order == sorted(order)
     assert ticks.select("ts_event", "sequence").n_unique() < ticks.height / 4

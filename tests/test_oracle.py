@@ -28,9 +28,9 @@ class Stages(NamedTuple):
     setup_vectors: pl.DataFrame | list[dict]
 
 
-def run_kernels(records: pl.LazyFrame) -> Stages:
-    cleaned = kernels.clean_ticks(records, Instrument("ES", POINT), DAY)
-    ticks = cleaned.ticks.collect()
+def run_kernels(records: pl.DataFrame) -> Stages:
+    cleaned = kernels.clean_ticks([records], Instrument("ES", POINT), DAY)
+    ticks = cleaned.ticks
     bars = kernels.bar5s(ticks.lazy(), POINT)
     levels = kernels.session_levels(bars, DAY)
     episodes = kernels.level_episodes(bars, levels, DAY, POINT)
@@ -39,8 +39,8 @@ def run_kernels(records: pl.LazyFrame) -> Stages:
     return Stages(ticks, cleaned.dropped, bars, levels, episodes, approach, vectors)
 
 
-def run_oracle(records: pl.LazyFrame) -> Stages:
-    ticks, dropped = oracle.clean_ticks(plain_rows(records.collect()), "ES", "volume", DAY)
+def run_oracle(records: pl.DataFrame) -> Stages:
+    ticks, dropped = oracle.clean_ticks(plain_rows(records), "ES", "volume", DAY)
     bars = oracle.bar5s(ticks, POINT)
     levels = oracle.session_levels(bars, DAY)
     episodes = oracle.level_episodes(bars, levels, DAY, POINT)
@@ -50,7 +50,7 @@ def run_oracle(records: pl.LazyFrame) -> Stages:
 
 @pytest.fixture(scope="module")
 def fast_and_slow(day_file, dirt) -> tuple[Stages, Stages]:
-    records = scan_dbn(day_file(EVENTS, dirt))
+    records = scan_dbn(day_file(EVENTS, dirt)).collect()
     return run_kernels(records), run_oracle(records)
 
 

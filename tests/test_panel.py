@@ -17,7 +17,7 @@ from pipeline_assets.panel import PanelLake, describe
 from pipeline_assets.raw import RAW
 from pipeline_assets.stages import STAGES, Stage
 from resources.feed import FolderFeed
-from resources.lake import LakeDay, write_table
+from resources.lake import LakeDay, Made, write_table
 from tests.conftest import DAY
 
 TEXT, INT, FLOAT = dg.TextMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue
@@ -94,9 +94,8 @@ def test_an_empty_day_has_the_same_keys(tables: LakeDay, tmp_path: Path) -> None
     """Averages of nothing are null; whatever is counted is 0."""
     empty = LakeDay(tmp_path, "ES", DAY)
     for table in TABLES:
-        write_table(
-            pl.LazyFrame(schema=schema(table)), empty.path(table), tables.facts("clean_ticks")
-        )
+        facts = tables.facts("clean_ticks")
+        write_table(Made(pl.DataFrame(schema=schema(table)), facts), empty.path(table))
     for table in ("bar5s", "session_levels", "level_episodes"):
         got = types(describe(empty, table, 2.0))
         expected = OF_EVERY_TABLE | OF_TABLE[table]

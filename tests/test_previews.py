@@ -12,9 +12,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.dates import num2date
 
-from kernels.clean_ticks import DROP_REASONS
 from kernels.features import TABLES, VECTOR_DIMS
 from kernels.instrument import NEW_YORK, new_york
+from kernels.survey import DROP_REASONS
 from pipeline_assets import previews
 from pipeline_assets.previews import episodes, levels, market, style
 from resources.lake import LakeDay

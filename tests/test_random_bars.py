@@ -17,7 +17,7 @@ import kernels
 from kernels.end_of_bar import end_of_bar
 from kernels.features import ACTION, BOOK_COLUMNS
 from kernels.instrument import Instrument, new_york
-from resources.dbn import scan_dbn
+from resources.dbn import read_dbn
 from tests import oracle
 from tests.compare import assert_same, parquet_bytes, plain_rows
 from tests.conftest import DAY
@@ -192,7 +192,7 @@ def test_bars_of_a_busy_hour_depend_on_neither_batch_nor_threads(busy_ticks, bat
 @pytest.fixture(scope="module")
 def busy_ticks(day_file) -> pl.DataFrame:
     """Enough ticks of a dirty day's open to fill several batches of any size tried."""
-    records = scan_dbn(day_file(15_000, True))
+    records = read_dbn(day_file(15_000, True))
     ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
     opens = new_york(DAY, time(9, 25))
-    return ticks.filter(pl.col("ts_event") >= opens).head(1_500).collect()
+    return ticks.filter(pl.col("ts_event") >= opens).head(1_500)

@@ -12,12 +12,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kernels.clean_ticks import DROP_REASONS
 from kernels.features import TABLES, schema
 from kernels.instrument import NEW_YORK
+from kernels.survey import DROP_REASONS
 from pipeline_assets.checks import CHECKS
 from pipeline_assets.report import MissingTables, day_report, write_report
-from resources.lake import LakeDay, UnreadableTable, write_table
+from resources.lake import LakeDay, Made, UnreadableTable, write_table
 from tests.conftest import DAY
 
 EMPTY_DAY = date(2025, 6, 6)
@@ -72,7 +72,8 @@ def day(small_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> LakeDay:
     shutil.copytree(small_lake, folder, dirs_exist_ok=True)
     full, empty = (LakeDay(folder, "ES", day) for day in (DAY, EMPTY_DAY))
     for name in TABLES:
-        write_table(pl.LazyFrame(schema=schema(name)), empty.path(name), full.facts("clean_ticks"))
+        facts = full.facts("clean_ticks")
+        write_table(Made(pl.DataFrame(schema=schema(name)), facts), empty.path(name))
     return full
 
 
@@ -205,7 +206,7 @@ def test_checks_say_what_was_found_and_are_escaped(spoilt, small_lake):
         "dropped/crossed_or_locked": 10_000,
     }
     ticks = LakeDay(small_lake, "ES", DAY).scan("clean_ticks")
-    write_table(ticks, spoilt.path("clean_ticks"), facts)
+    write_table(Made(ticks, facts), spoilt.path("clean_ticks"))
     spoilt.hold("bar5s", table(spoilt, "bar5s").with_row_index("at").filter(pl.col("at") != 9))
     text = day_report(spoilt)
     results = {cells[0]: cells[2:] for cells in Page(text).tables[1]}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import polars as pl
 
-from kernels.clean_ticks import expiry
+from kernels.survey import expiry
 from pipeline_assets.checks.finding import Finding, found, make_again
 from pipeline_assets.words import counted
 from resources.lake import LakeDay

@@ -6,7 +6,7 @@ words what a thin or empty day does not have.
 
 import base64
 
-from kernels.clean_ticks import DROP_REASONS
+from kernels.survey import DROP_REASONS
 from pipeline_assets.previews import episodes, levels, market
 from pipeline_assets.previews.style import png
 from resources.lake import LakeDay

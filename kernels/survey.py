@@ -1,0 +1,193 @@
+"""What a day's records are of: counts by symbol, and which contract a roll rule keeps."""
+
+import re
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numba import njit
+
+from kernels.errors import UnusableDay
+from kernels.features import ACTION
+from kernels.instrument import Instrument
+
+DROP_REASONS = ("other_rtype", "other_root", "spread", "other_contract", "crossed_or_locked")
+MBP10_RTYPE = 10
+
+_MONTH_CODES = "FGHJKMNQUVXZ"
+_SPREAD_SEPARATORS = re.compile(r"[-: ]")
+_TRADE = ACTION.categories.to_list().index("T")
+_NO_ACTION, _NO_TIME = len(ACTION.categories), np.iinfo(np.int64).min
+_TALLIES = (
+    "records",
+    "books",
+    "crossed",
+    "volume",
+    "undated",
+    "disordered",
+    "lateness",
+    "newest_ts",
+    "newest_sequence",
+)
+_COUNTED = (
+    pl.col("symbol").cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1) + 1,
+    pl.col("rtype"),
+    pl.col("action").to_physical().fill_null(_NO_ACTION),
+    pl.col("size"),
+    pl.col("ts_event").to_physical().fill_null(_NO_TIME),
+    pl.col("sequence"),
+    pl.col("bid_px_00", "ask_px_00").fill_null(float("nan")),
+)
+
+
+class Contract(NamedTuple):
+    """A contract to keep, and how its records come.
+
+    lateness: ns by which one of them at most is older than one before it; None if all are in the
+        order of (ts_event, sequence).
+    """
+
+    symbol: str
+    lateness: int | None
+
+
+class Survey:
+    """Counts of a day's records, as many as have been added."""
+
+    def __init__(self, instrument: Instrument, day: date) -> None:
+        self._instrument, self._day = instrument, day
+        self._tallies = np.zeros((0, len(_TALLIES)), np.int64)
+
+    def add(self, records: pl.DataFrame) -> None:
+        """Count a batch of raw records, later than those before."""
+        symbol, *columns = (column.to_numpy() for column in records.select(_COUNTED))
+        lacking = max(symbol.max(initial=-1) + 1 - len(self._tallies), 0)
+        self._tallies = np.vstack([self._tallies, np.zeros((lacking, len(_TALLIES)), np.int64)])
+        _tally(symbol, *columns, self._tallies)
+
+    def table(self) -> pl.DataFrame:
+        """One row a symbol: its records by kind, traded size, and how late those to be kept are."""
+        seen = np.flatnonzero(self._tallies[:, 0])
+        symbols = pl.Series("symbol", seen - 1, pl.Int64).replace(-1, None).cast(pl.UInt32)
+        return pl.from_numpy(self._tallies[seen], list(_TALLIES)).with_columns(
+            symbols.cat.to(pl.Categorical).cast(pl.String)
+        )
+
+    def contract(self) -> Contract:
+        """The contract to keep, by the instrument's roll rule.
+
+        Raises:
+            UnusableDay: no outright of the root, the named contract absent, every book crossed, or a
+                record without a time.
+        """
+        table = self.table()
+        symbol = _choose(table, self._expiries(table), self._instrument, self._day)
+        chosen = table.row(by_predicate=pl.col("symbol") == symbol, named=True)
+        if chosen["books"] == chosen["crossed"]:
+            raise UnusableDay(
+                f"nothing left after cleaning: all {chosen['books']:,} books of {symbol} are crossed"
+                " or locked; check the file at its source"
+            )
+        if chosen["undated"]:
+            raise UnusableDay(
+                f"records of {symbol} without a ts_event: {chosen['undated']:,};"
+                " check the file at its source"
+            )
+        return Contract(symbol, chosen["lateness"] if chosen["disordered"] else None)
+
+    def is_disordered(self, symbol: str) -> bool:
+        """Whether a record of a symbol came late so far."""
+        return bool(self.table().filter(symbol=symbol)["disordered"].sum())
+
+    def dropped(self, contract: str) -> dict[str, int]:
+        """Records left out if a contract is kept, each under the first reason that applies."""
+        table, root = self.table(), self._instrument.root
+        expiries, dropped = self._expiries(table), dict.fromkeys(DROP_REASONS, 0)
+        for row in table.iter_rows(named=True):
+            symbol = row["symbol"] or ""
+            dropped["other_rtype"] += row["records"] - row["books"]
+            if symbol == contract:
+                dropped["crossed_or_locked"] += row["crossed"]
+            elif symbol in expiries:
+                dropped["other_contract"] += row["books"]
+            else:
+                dropped["spread" if _is_spread(symbol, root) else "other_root"] += row["books"]
+        return dropped
+
+    def _expiries(self, table: pl.DataFrame) -> dict[str, tuple[int, int]]:
+        """(year, month) in which each outright of the root expires."""
+        root, day = self._instrument.root, self._day
+        return {s: e for s in table["symbol"] if s and (e := expiry(s, root, day))}
+
+
+@njit(cache=True, nogil=True)
+def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies) -> None:
+    """Add a batch's records to the row of their symbol in `tallies` (int64, `_TALLIES`)."""
+    for i in range(symbol.size):
+        tally = tallies[symbol[i]]
+        tally[0] += 1
+        if rtype[i] != MBP10_RTYPE:
+            continue
+        is_crossed = bid[i] >= ask[i]
+        tally[1] += 1
+        tally[2] += is_crossed
+        tally[3] += size[i] if action[i] == _TRADE else 0
+        if is_crossed:
+            continue
+        if ts[i] < 0:
+            tally[4] += 1
+        elif ts[i] > tally[7] or (ts[i] == tally[7] and sequence[i] >= tally[8]):
+            tally[7], tally[8] = ts[i], sequence[i]
+        else:
+            tally[5] += 1
+            tally[6] = max(tally[6], tally[7] - ts[i])
+
+
+def expiry(symbol: str, root: str, day: date) -> tuple[int, int] | None:
+    """(year, month) in which an outright of a root expires, None for any other symbol.
+
+    A year of one or two digits is the first one not before the day.
+    """
+    match = re.fullmatch(rf"{re.escape(root)}([{_MONTH_CODES}])(\d{{1,2}})", symbol)
+    if match is None:
+        return None
+    month, digits = _MONTH_CODES.index(match[1]) + 1, match[2]
+    years = range(day.year, day.year + 101)
+    return next(
+        (year, month)
+        for year in years
+        if str(year).endswith(digits) and (year, month) >= (day.year, day.month)
+    )
+
+
+def _choose(
+    table: pl.DataFrame, expiries: dict[str, tuple[int, int]], instrument: Instrument, day: date
+) -> str:
+    root, roll = instrument.root, instrument.roll
+    if not expiries:
+        found = ", ".join(table["symbol"].drop_nulls().head(8)) or "none"
+        raise UnusableDay(
+            f"no record of an outright of {root}, symbols in it: {found};"
+            f" request {root}.FUT with parent symbology, or set the right root"
+        )
+    if roll == "volume":
+        volume = dict(table.select("symbol", "volume").iter_rows())
+        return min(expiries, key=lambda symbol: (-volume[symbol], expiries[symbol], symbol))
+    if roll == "calendar":
+        eligible = {s: e for s, e in expiries.items() if e > (day.year, day.month)}
+    else:
+        eligible = {s: e for s, e in expiries.items() if s == roll}
+    if not eligible:
+        raise UnusableDay(
+            f"no contract by roll rule {roll!r}, contracts in it: {', '.join(sorted(expiries))};"
+            " name one of them or use roll rule 'volume'"
+        )
+    return min(eligible, key=lambda symbol: (eligible[symbol], symbol))
+
+
+def _is_spread(symbol: str, root: str) -> bool:
+    """Whether a symbol is a combination of a root's contracts, `ESM5-ESU5` or `ES:BF M5-U5-Z5`."""
+    legs = _SPREAD_SEPARATORS.split(symbol)
+    contract = re.compile(rf"{re.escape(root)}([{_MONTH_CODES}]\d{{1,2}})?")
+    return len(legs) > 1 and any(map(contract.fullmatch, legs))
