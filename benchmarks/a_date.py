@@ -41,7 +41,7 @@ def main() -> None:
     of, tables = Day(INSTRUMENTS["ES"], DAY, options.raw), LakeDay(options.lake, "ES", DAY)
     for stage in STAGES:
         made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-        took("survey of contracts" if stage.table == "clean_ticks" else stage.table)
+        took(stage.table)
         write_table(made, tables.path(stage.table))
         took("clean_ticks" if stage.table == "clean_ticks" else "writing the other tables")
         if stage.table != "clean_ticks":
