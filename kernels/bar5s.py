@@ -23,7 +23,7 @@ from kernels.features import (
     conform,
     schema,
 )
-from kernels.order_flow import ADD, CANCEL, CLEAR, MODIFY, TRADE
+from kernels.order_flow import ADD, CANCEL, CLEAR, FLOW_OF_SIDE, MODIFY, TRADE
 from kernels.tick_loop import (
     BAR_NS,
     Bars,
@@ -48,9 +48,18 @@ _TICK_COLUMNS = ["ts_event", "action", "side", "price", "size"]
 _LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
 
 
-def _read_batch(batch: pl.DataFrame) -> tuple[Ticks, Book]:
-    """NumPy views of a batch's columns, `_AS_NUMBERS`."""
-    batch = batch.rechunk()
+def _batches(ticks: pl.LazyFrame, n_ticks: int) -> Iterator[pl.DataFrame]:
+    """What the tick loop reads, in batches, before each the tick before (the first has itself)."""
+    read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_AS_NUMBERS)
+    before = None
+    for start in range(0, n_ticks, _BATCH):
+        batch = read.slice(start, _BATCH).collect()
+        yield pl.concat([batch[:1] if before is None else before, batch], rechunk=True)
+        before = batch[[-1]]
+
+
+def _as_arrays(batch: pl.DataFrame) -> tuple[Ticks, Book]:
+    """NumPy views of a batch's columns."""
     return Ticks(*(view(batch[name]) for name in _TICK_COLUMNS)), books_of(batch)
 
 
@@ -59,9 +68,9 @@ def _spans(
 ) -> list[tuple[int, Walk]]:
     """Where to divide a batch, at most into as many spans as wanted, and the walk of each.
 
-    The first goes on with the walk before; each other one begins with a bar.
+    Row 0 is the tick before. The first span goes on with the walk before; each other one begins with a bar.
     """
-    spans = [(0, walk)]
+    spans = [(1, walk)]
     for part in range(1, wanted):
         bar = ticks.ts[part * ticks.ts.size // wanted] // BAR_NS
         row = int(np.searchsorted(ticks.ts, bar * BAR_NS))
@@ -92,11 +101,9 @@ def _walk_day(
 ) -> tuple[Bars, pl.DataFrame]:
     """All batches through the tick loop: the bars' sums and averages, and each bar's last book."""
     bars, walk, books = new_bars(n_bars), new_walk(), []
-    read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_AS_NUMBERS)
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        for start in range(0, n_ticks, _BATCH):
-            batch = read.slice(start, _BATCH).collect()
-            walk = _walk_batch(*_read_batch(batch), point, first_bar, walk, bars, pool)
+        for batch in _batches(ticks, n_ticks):
+            walk = _walk_batch(*_as_arrays(batch), point, first_bar, walk, bars, pool)
             updated = np.flatnonzero(bars.last_book >= 0)
             books.append(batch[bars.last_book[updated]].with_columns(bar=pl.Series(updated)))
             bars.last_book[updated] = -1
@@ -139,8 +146,8 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         )
         .hstack(pl.from_numpy(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]).fill_nan(None))
         .hstack(_counts(bars))
-        .hstack(pl.from_numpy(bars.flow[:, BID], _flow_names("bid")))
-        .hstack(pl.from_numpy(bars.flow[:, ASK], _flow_names("ask")))
+        .hstack(_flow(bars, "bid", BID))
+        .hstack(_flow(bars, "ask", ASK))
         .hstack(end_of_bar(books, point))
         .with_columns(_net_flow())
         .with_columns(_normalised_flow()),
@@ -168,8 +175,11 @@ def _counts(bars: Bars) -> pl.DataFrame:
     )
 
 
-def _flow_names(side: str) -> list[str]:
-    return [f"bar5s_flow_{kind}_{side}_{band}_sum" for band, kind in product(BANDS, FLOW_SUMS)]
+def _flow(bars: Bars, side: str, code: int) -> pl.DataFrame:
+    """Flow sums of a side, by its code, in each band."""
+    sums = bars.flow[:, code * FLOW_OF_SIDE : (code + 1) * FLOW_OF_SIDE]
+    names = [f"bar5s_flow_{kind}_{side}_{band}_sum" for band, kind in product(BANDS, FLOW_SUMS)]
+    return pl.from_numpy(sums, names)
 
 
 def _net_flow() -> Iterator[pl.Expr]:

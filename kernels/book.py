@@ -21,7 +21,8 @@ IN_BAND = DEPTH + 2
 FRAC = IN_BAND + 2 * N_BANDS
 """Places in a state vector, in the order of `features.STATE`; bids before asks."""
 
-_EDGES = np.array(BAND_EDGES)
+_EDGES = np.array([-np.inf, *BAND_EDGES, np.inf])
+"""Of band k in points: above the k-th, up to the next; then those of what lies beyond."""
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 """Decorator of the loops that Python calls: cached, without the GIL, no check of divisors."""
@@ -88,75 +89,73 @@ def microprices(touch, price) -> None:
 def band_of(distance, point) -> int:
     """Index of the band a distance (price units) lies in; N_BANDS if in none or NaN."""
     band = 0
-    for edge in range(N_BANDS):
+    for edge in range(1, N_BANDS + 1):
         band += not distance <= _EDGES[edge] * point
     return band
 
 
 @inner
-def _existing(px, sz, size) -> None:
-    for i in range(size.size):
-        contracts = float(sz[i])
-        size[i] = contracts if px[i] == px[i] else 0.0
-
-
-@inner
-def _distances(px, price, outward, distance) -> None:
-    for i in range(price.size):
-        distance[i] = outward * (price[i] - px[i])
-
-
-@inner
-def _count_within(distance, edge) -> int:
+def _count_up_to(px, price, outward, edge) -> int:
     count = 0
-    for i in range(distance.size):
-        count += distance[i] <= edge
+    for i in range(price.size):
+        count += outward * (price[i] - px[i]) <= edge
     return count
 
 
 @inner
-def _add(size, total) -> None:
+def _add(sz, total) -> None:
     for i in range(total.size):
-        total[i] += size[i]
+        total[i] += float(sz[i])
 
 
 @inner
-def _add_where(size, distance, above, until, total) -> None:
+def _add_within(px, sz, price, outward, above, until, total) -> None:
     for i in range(total.size):
-        contracts = size[i]
-        total[i] += contracts if (distance[i] > above) & (distance[i] <= until) else 0.0
+        distance = outward * (price[i] - px[i])
+        total[i] += float(sz[i]) if (distance > above) & (distance <= until) else 0.0
 
 
 @inner
-def _depth_by_band(px, sz, start, price, outward, point, scratch, total, in_band) -> None:
-    """A side's ten-level size, and its size in each band of distance from the microprice.
+def start_depth(beyond, in_band) -> None:
+    """No size yet in n books' bands, (N_BANDS, at least n), and beyond them, (n,)."""
+    beyond[:] = 0.0
+    for band in range(N_BANDS):
+        in_band[band][: beyond.size] = 0.0
 
-    px, sz: the side's levels, of which the n books from `start` on are meant. price: (n,). outward:
-    +1 for bids, which lie below the microprice, -1 for asks. total: (n,). in_band: (N_BANDS, at
-    least n). In a tile a level lies mostly in one band, so only the bands that its distances reach
-    are gone through.
+
+@inner
+def add_level(px, sz, price, outward, point, beyond, in_band) -> None:
+    """Add a level's sizes to their bands of distance from the microprice, or to those beyond.
+
+    px, sz, price: (n,). outward: +1 for bids, which lie below the microprice, -1 for asks. In a tile
+    a level lies mostly in one band, and then is added to it without looking at each.
     """
     n = price.size
-    size, distance = scratch[0][:n], scratch[1][:n]
-    total[:] = 0.0
+    low = high = band_of(outward * (price[0] - px[0]), point)
+    below = _count_up_to(px, price, outward, _EDGES[low] * point)
+    up_to = _count_up_to(px, price, outward, _EDGES[high + 1] * point)
+    if below == 0 and up_to == n:
+        _add(sz, beyond if low == N_BANDS else in_band[low][:n])
+        return
+    while below > 0:
+        low -= 1
+        below = _count_up_to(px, price, outward, _EDGES[low] * point)
+    while up_to < n and high < N_BANDS:
+        high += 1
+        up_to = _count_up_to(px, price, outward, _EDGES[high + 1] * point)
+    for band in range(low, high + 1):
+        above, until = _EDGES[band] * point, _EDGES[band + 1] * point
+        to = beyond if band == N_BANDS else in_band[band][:n]
+        _add_within(px, sz, price, outward, above, until, to)
+
+
+@inner
+def sum_depth(beyond, in_band, total) -> None:
+    """A side's size in all."""
+    total[:] = beyond
     for band in range(N_BANDS):
-        in_band[band][:n] = 0.0
-    for level in range(LEVELS):
-        prices = px[level][start : start + n]
-        _existing(prices, sz[level][start : start + n], size)
-        _add(size, total)
-        _distances(prices, price, outward, distance)
-        within, above = 0, -np.inf
-        for band in range(N_BANDS):
-            edge = _EDGES[band] * point
-            nearer, within = within, _count_within(distance, edge)
-            if within - nearer == n:
-                _add(size, in_band[band][:n])
-            elif within > nearer:
-                _add_where(size, distance, above, edge, in_band[band][:n])
-            if within == n:
-                break
-            above = edge
+        for i in range(total.size):
+            total[i] += in_band[band][i]
 
 
 @inner
@@ -186,21 +185,24 @@ def _spreads(bid, ask, point, spread) -> None:
 
 
 @inner
-def book_states(book, start, price, point, scratch, states) -> None:
-    """Every state feature of the n books from `start` on; finite for any, meant for two-sided ones.
+def side_of(book, side):
+    """Prices and sizes of a side's levels, by its code."""
+    return (book.bid_px, book.bid_sz) if side == BID else (book.ask_px, book.ask_sz)
 
-    price: (n,) float64, the microprices, NaN before the first. point: price of one point, in price
-    units. scratch: (2, at least n) float64. states: (N_STATE, at least n) float64.
+
+@inner
+def states_of_depth(book, start, price, point, states) -> None:
+    """What follows from the depth of the n books from `start` on; finite, meant for two-sided ones.
+
+    price: (n,) float64, the microprices, NaN before the first. states: (N_STATE, at least n)
+    float64, in which depth by band and in all is there.
     """
     n = price.size
     touch = touch_of(book, start, n)
     for side in range(2):
-        px, sz = (book.bid_px, book.bid_sz) if side == 0 else (book.ask_px, book.ask_sz)
-        outward, first = 1.0 - 2.0 * side, IN_BAND + side * N_BANDS
-        total, in_band = states[DEPTH + side][:n], states[first : first + N_BANDS]
-        _depth_by_band(px, sz, start, price, outward, point, scratch, total, in_band)
-        for band in range(N_BANDS):
-            _ratios(in_band[band][:n], total, states[FRAC + side * N_BANDS + band][:n])
+        total = states[DEPTH + side][:n]
+        for band in range(side * N_BANDS, (side + 1) * N_BANDS):
+            _ratios(states[IN_BAND + band][:n], total, states[FRAC + band][:n])
     _finite(price, states[MICROPRICE][:n])
     _spreads(touch.bid_px, touch.ask_px, point, states[SPREAD][:n])
     _imbalances(touch.bid_sz, touch.ask_sz, states[OBI0][:n])
@@ -212,6 +214,20 @@ def book_states(book, start, price, point, scratch, states) -> None:
 
 @kernel
 def states_at_own_price(book, start, price, point, scratch, states) -> None:
-    """`book_states` at the books' own microprices, which are put into `price`."""
-    microprices(touch_of(book, start, price.size), price)
-    book_states(book, start, price, point, scratch, states)
+    """Every state feature of the n books from `start` on, at their own microprices.
+
+    price: (n,) float64, the microprices, NaN unless two-sided. point: price of one point, in price
+    units. scratch: (at least n,) float64. states: (N_STATE, at least n) float64.
+    """
+    n = price.size
+    stop, beyond = start + n, scratch[:n]
+    microprices(touch_of(book, start, n), price)
+    for side, outward, at in ((BID, 1.0, 0), (ASK, -1.0, 1)):
+        px, sz = side_of(book, side)
+        in_band = states[IN_BAND + at * N_BANDS : IN_BAND + (at + 1) * N_BANDS]
+        start_depth(beyond, in_band)
+        for level in range(LEVELS):
+            prices, sizes = px[level][start:stop], sz[level][start:stop]
+            add_level(prices, sizes, price, outward, point, beyond, in_band)
+        sum_depth(beyond, in_band, states[DEPTH + at][:n])
+    states_of_depth(book, start, price, point, states)

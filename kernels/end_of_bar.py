@@ -70,7 +70,7 @@ def _states(book: Book, point: float) -> np.ndarray:
     """The state of each bar's last book, (N_STATE, n)."""
     n = book.bid_px[0].size
     price, states = np.empty(n), np.empty((N_STATE, n))
-    states_at_own_price(book, 0, price, point, np.empty((2, n)), states)
+    states_at_own_price(book, 0, price, point, np.empty(n), states)
     return states
 
 

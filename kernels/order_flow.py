@@ -2,26 +2,36 @@
 
 import numpy as np
 
-from kernels.book import ASK, BID, N_BANDS, band_of, inner
-from kernels.features import ACTION, FLOW_SUMS, LEVELS
+from kernels.book import BID, N_BANDS, band_of, inner
+from kernels.features import ACTION, FLOW_SUMS
 
 ADD, CANCEL, MODIFY, CLEAR, TRADE = (ACTION.categories.to_list().index(a) for a in "ACMRT")
 _ADDED, _REMOVED, _FIRST_COUNT = range(3)
 """Places in a band's flow sums; the counts of adds, cancels and modifies follow by action code."""
 
-
-@inner
-def bands_of_events(ticks, price, point, band) -> None:
-    """Band of each event's distance from the microprice `price` before it; N_BANDS if none."""
-    for i in range(band.size):
-        outward = 1.0 if ticks.side[i] == BID else -1.0
-        is_event = (ticks.action[i] <= MODIFY) & (ticks.side[i] <= BID)
-        place = band_of(outward * (price[i] - ticks.price[i]), point)
-        band[i] = place if is_event else N_BANDS
+FLOW_OF_SIDE = N_BANDS * len(FLOW_SUMS)
+_NOWHERE = 2 * FLOW_OF_SIDE
+FLOW = _NOWHERE + _FIRST_COUNT + len(ACTION.categories)
+"""Number of a bar's flow sums, by side's code, band and kind; then those of ticks that are none."""
 
 
 @inner
-def _events_of_side(ticks, side, event) -> None:
+def places_of_events(ticks, price, point, place) -> None:
+    """Where in a bar's flow sums each event belongs, by its distance from the microprice before it.
+
+    price: (n,), NaN before the first two-sided book. place: (n,) int64.
+    """
+    for i in range(place.size):
+        side = ticks.side[i]
+        outward = 1.0 if side == BID else -1.0
+        band = band_of(outward * (price[i] - ticks.price[i]), point)
+        is_flow = (ticks.action[i] <= MODIFY) & (side <= BID) & (band < N_BANDS)
+        place[i] = side * FLOW_OF_SIDE + band * len(FLOW_SUMS) if is_flow else _NOWHERE
+
+
+@inner
+def events_of_side(ticks, side, event) -> None:
+    """Price of each event of a side, by its code, into `event`, (n,) float64; NaN of other ticks."""
     for i in range(event.size):
         price = ticks.price[i]
         is_event = (ticks.action[i] <= MODIFY) & (ticks.side[i] == side)
@@ -29,45 +39,23 @@ def _events_of_side(ticks, side, event) -> None:
 
 
 @inner
-def _size_at(price, px, size) -> float:
-    return float(size) if px == price else 0.0
+def add_sizes_at(event, px, sz, size) -> None:
+    """Add a level's sizes where its price is an event's to `size`, (n,) uint32.
 
-
-@inner
-def _add_changes(event, px, sz, px_before, sz_before, change) -> None:
-    for i in range(change.size):
-        change[i] += _size_at(event[i], px[i], sz[i])
-        change[i] -= _size_at(event[i], px_before[i], sz_before[i])
-
-
-@inner
-def size_changes(ticks, book, start, px_before, sz_before, event, change) -> None:
-    """By how much each of n events changed the size at its price on its side, into `change`.
-
-    book: of which the n books from `start` on are meant. px_before, sz_before: (2, LEVELS), the
-    book before by side's code; then the last one. event, change: (n,) float64, the first scratch.
-    The prices of a side differ, so that of its levels at most one is added and one subtracted.
+    The prices of a side differ, so that at most one of its levels is added.
     """
-    n = change.size
-    change[:] = 0.0
-    for side in (BID, ASK):
-        px, sz = (book.bid_px, book.bid_sz) if side == BID else (book.ask_px, book.ask_sz)
-        _events_of_side(ticks, side, event)
-        for level in range(LEVELS):
-            prices, sizes = px[level][start : start + n], sz[level][start : start + n]
-            change[0] += _size_at(event[0], prices[0], sizes[0])
-            change[0] -= _size_at(event[0], px_before[side, level], sz_before[side, level])
-            _add_changes(event[1:], prices[1:], sizes[1:], prices[:-1], sizes[:-1], change[1:])
-            px_before[side, level], sz_before[side, level] = prices[-1], sizes[-1]
+    for i in range(size.size):
+        size[i] += sz[i] if px[i] == event[i] else np.uint32(0)
 
 
 @inner
-def sum_flow(ticks, band, change, flow) -> None:
-    """Add events to the flow sums of one bar, (2, N_BANDS * len(FLOW_SUMS)), by side's code."""
-    for i in range(band.size):
-        if band[i] == N_BANDS:
-            continue
-        sums, at = flow[ticks.side[i]], band[i] * len(FLOW_SUMS)
-        sums[at + _ADDED] += max(change[i], 0.0)
-        sums[at + _REMOVED] += max(-change[i], 0.0)
-        sums[at + _FIRST_COUNT + ticks.action[i]] += 1.0
+def count(ticks, place, before, after, actions, traded, flow) -> None:
+    """Add ticks to one bar's counts by action, traded size by side, and flow sums."""
+    for i in range(place.size):
+        action, at = ticks.action[i], place[i]
+        change = np.int64(after[i]) - np.int64(before[i])
+        actions[action] += 1
+        traded[ticks.side[i]] += ticks.size[i] if action == TRADE else 0
+        flow[at + _ADDED] += max(change, 0)
+        flow[at + _REMOVED] += max(-change, 0)
+        flow[at + _FIRST_COUNT + action] += 1

@@ -1,7 +1,7 @@
 """The loop over a day's ticks, in tiles: what holds is integrated over time, what happens is counted.
 
-From tile to tile a `Walk` carries the book before, the state that holds, the time up to which it has
-been integrated and the open bar. No value depends on where tiles, batches or spans begin.
+From tile to tile a `Walk` carries the state that holds, the time up to which it has been integrated
+and the open bar. No value depends on where tiles, batches or spans begin.
 """
 
 from typing import NamedTuple
@@ -11,18 +11,25 @@ import numpy as np
 from kernels.book import (
     ASK,
     BID,
+    DEPTH,
+    IN_BAND,
     N_BANDS,
     N_STATE,
     Book,
-    book_states,
+    add_level,
     inner,
     kernel,
     microprices,
+    side_of,
+    start_depth,
     states_at_own_price,
+    states_of_depth,
+    sum_depth,
     touch_of,
 )
-from kernels.features import ACTION, FLOW_SUMS, LEVELS, SIDE
-from kernels.order_flow import TRADE, bands_of_events, size_changes, sum_flow
+from kernels.features import ACTION, LEVELS, SIDE
+from kernels.order_flow import FLOW, add_sizes_at, count, events_of_side, places_of_events
+from kernels.prefetch import ask_for
 
 BAR_NS = 5_000_000_000
 TILE = 512
@@ -47,7 +54,7 @@ class Bars(NamedTuple):
     twa: (n, N_STATE) float64 time-weighted averages, NaN before the first two-sided book.
     actions: (n, actions) int64, ticks by action code.
     traded: (n, sides) int64, traded size by side code.
-    flow: (n, 2, N_BANDS * len(FLOW_SUMS)) float64, by resting side's code, band and kind.
+    flow: (n, FLOW) int64, by resting side's code, band and kind.
     last_book: (n,) int64 row, in the present batch, of the bar's last two-sided book; -1 if none.
     """
 
@@ -65,31 +72,30 @@ class Walk(NamedTuple):
         book; ns since when a state exists in it.
     held: (_ROWS,) float64, the state that holds.
     integral: (_ROWS,) float64, ns x state over the open bar.
-    px, sz: (2, LEVELS) float64, the book before, by side's code.
     price: (TILE + 1,) float64, the microprice that holds before and after each tick, NaN before the
         first two-sided book; the last element is carried.
 
     microprice: (TILE,) float64, of each book, NaN unless two-sided.
     states: (_ROWS, TILE) float64, features of each book.
     weight: (TILE,) float64, ns that each state holds within the open bar.
-    band: (TILE,) int64, of each event.
-    event, change: (TILE,) float64, price of each event, and by how much it changed the size there.
-    scratch: (2, TILE) float64.
+    place: (TILE,) int64, of each event in a bar's flow sums.
+    event: (TILE,) float64, price of each event.
+    before, after: (TILE,) uint32, sizes at that price in the book before and in its own.
+    beyond: (TILE,) float64, size of a side that lies in no band.
     """
 
     clock: np.ndarray
     held: np.ndarray
     integral: np.ndarray
-    px: np.ndarray
-    sz: np.ndarray
     price: np.ndarray
     microprice: np.ndarray
     states: np.ndarray
     weight: np.ndarray
-    band: np.ndarray
+    place: np.ndarray
     event: np.ndarray
-    change: np.ndarray
-    scratch: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    beyond: np.ndarray
 
 
 _BAR, _NOW, _SINCE = range(3)
@@ -101,7 +107,7 @@ def new_bars(n: int) -> Bars:
         np.full((n, N_STATE), np.nan),
         np.zeros((n, len(ACTION.categories)), np.int64),
         np.zeros((n, len(SIDE.categories)), np.int64),
-        np.zeros((n, 2, N_BANDS * len(FLOW_SUMS))),
+        np.zeros((n, FLOW), np.int64),
         np.full(n, -1),
     )
 
@@ -112,16 +118,15 @@ def new_walk() -> Walk:
         clock=np.array([0, -1, -1]),
         held=np.zeros(_ROWS),
         integral=np.zeros(_ROWS),
-        px=np.full((2, LEVELS), np.nan),
-        sz=np.zeros((2, LEVELS)),
         price=np.full(TILE + 1, np.nan),
         microprice=np.empty(TILE),
         states=np.zeros((_ROWS, TILE)),
         weight=np.empty(TILE),
-        band=np.empty(TILE, np.int64),
+        place=np.empty(TILE, np.int64),
         event=np.empty(TILE),
-        change=np.empty(TILE),
-        scratch=np.empty((2, TILE)),
+        before=np.empty(TILE, np.uint32),
+        after=np.empty(TILE, np.uint32),
+        beyond=np.empty(TILE),
     )
 
 
@@ -135,10 +140,8 @@ def resume(walk: Walk, book: Book, row: int, point: float, bar_ns: int, bar: int
     if not held.size:
         return False
     price = walk.microprice[:1]
-    states_at_own_price(book, int(held[-1]), price, point, walk.scratch, walk.states)
+    states_at_own_price(book, int(held[-1]), price, point, walk.beyond, walk.states)
     walk.held[:], walk.price[-1] = walk.states[:, 0], price[0]
-    for side, px, sz in ((BID, book.bid_px, book.bid_sz), (ASK, book.ask_px, book.ask_sz)):
-        walk.px[side], walk.sz[side] = ([level[row - 1] for level in part] for part in (px, sz))
     walk.clock[_BAR], walk.clock[_NOW], walk.clock[_SINCE] = bar, bar_ns, bar_ns
     return True
 
@@ -158,9 +161,40 @@ def _measure(ticks, book, start, point, walk) -> None:
     microprice, price = walk.microprice[:n], walk.price[: n + 1]
     microprices(touch_of(book, start, n), microprice)
     _hold_prices(microprice, walk.price)
-    book_states(book, start, price[1:], point, walk.scratch, walk.states)
-    bands_of_events(ticks, price, point, walk.band[:n])
-    size_changes(ticks, book, start, walk.px, walk.sz, walk.event[:n], walk.change[:n])
+    places_of_events(ticks, price[:-1], point, walk.place[:n])
+    walk.before[:n], walk.after[:n] = 0, 0
+    _measure_side(ticks, book, start, BID, 1.0, price[1:], point, walk, DEPTH, IN_BAND)
+    _measure_side(
+        ticks, book, start, ASK, -1.0, price[1:], point, walk, DEPTH + 1, IN_BAND + N_BANDS
+    )
+    states_of_depth(book, start, price[1:], point, walk.states)
+
+
+@inner
+def _measure_side(ticks, book, start, side, outward, price, point, walk, depth, first_band) -> None:
+    """A side's depth by band, and its sizes at events' prices, before and after.
+
+    Each level is gone through while it is near; a third of the next tile's is asked for at a time,
+    as more at once would have to be waited for.
+    """
+    n, stop, third = price.size, start + price.size, -(-price.size // 3)
+    event, before, after = walk.event[:n], walk.before[:n], walk.after[:n]
+    beyond, in_band = walk.beyond[:n], walk.states[first_band : first_band + N_BANDS]
+    px, sz = side_of(book, side)
+    events_of_side(ticks, side, event)
+    start_depth(beyond, in_band)
+    for level in range(LEVELS):
+        prices, sizes = px[level], sz[level]
+        ask_for(prices, stop, stop + third)
+        ask_for(sizes, stop, stop + third)
+        add_level(prices[start:stop], sizes[start:stop], price, outward, point, beyond, in_band)
+        ask_for(prices, stop + third, stop + 2 * third)
+        ask_for(sizes, stop + third, stop + 2 * third)
+        add_sizes_at(event, prices[start - 1 : stop - 1], sizes[start - 1 : stop - 1], before)
+        ask_for(prices, stop + 2 * third, stop + 3 * third)
+        ask_for(sizes, stop + 2 * third, stop + 3 * third)
+        add_sizes_at(event, prices[start:stop], sizes[start:stop], after)
+    sum_depth(beyond, in_band, walk.states[depth][:n])
 
 
 @inner
@@ -237,15 +271,6 @@ def _open_bar(walk, first_bar, bar, bars) -> None:
 
 
 @inner
-def _count(ticks, actions, traded) -> None:
-    """Ticks by action, and traded size by side."""
-    for i in range(ticks.action.size):
-        actions[ticks.action[i]] += 1
-        if ticks.action[i] == TRADE:
-            traded[ticks.side[i]] += ticks.size[i]
-
-
-@inner
 def _part(ticks, start, stop) -> Ticks:
     return Ticks(
         ticks.ts[start:stop],
@@ -260,7 +285,7 @@ def _part(ticks, start, stop) -> Ticks:
 def walk_span(batch, book, start, stop, point, first_bar, walk, bars) -> None:
     """Rows start to stop of a batch, tile by tile; `walk` carries over to the next ones.
 
-    point: price of one point, in price units. first_bar: the first bar's start, in bars.
+    start: at least 1, as the row before is looked at too. point: price of one point, in price units. first_bar: the first bar's start, in bars.
     """
     for begin in range(start, stop, TILE):
         tile = _part(batch, begin, min(begin + TILE, stop))
@@ -276,8 +301,9 @@ def walk_span(batch, book, start, stop, point, first_bar, walk, bars) -> None:
             held = _hold_books(ticks.ts, first, walk)
             if held >= 0:
                 bars.last_book[bar] = begin + first + held
-            _count(ticks, bars.actions[bar], bars.traded[bar])
-            sum_flow(ticks, walk.band[first:until], walk.change[first:until], bars.flow[bar])
+            before, after = walk.before[first:until], walk.after[first:until]
+            sums = bars.actions[bar], bars.traded[bar], bars.flow[bar]
+            count(ticks, walk.place[first:until], before, after, *sums)
             left = tile.ts.size - until
 
 
