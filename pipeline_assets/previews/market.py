@@ -28,6 +28,9 @@ _FEW = 24
 _LEAST_RATE = 0.7 / _SPAN_MINUTES
 _ALL_COLOUR, _WIDEST_COLOUR = "#d9d9d4", "#bcdff4"
 
+PRICE = ("bar_ts", "bar5s_microprice_eob")
+"""The columns of the bars that the price is drawn from."""
+
 _ACTIONS = {
     "A": ("add", style.BLUE),
     "C": ("cancel", style.ORANGE),
