@@ -200,7 +200,11 @@ def utc_day(instants: pl.Series) -> date | None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as an opaque PNG of at most 256 colours, close to the drawn ones."""
+    """The figure as an opaque PNG of at most 256 colours, close to the drawn ones.
+
+    Letters are not hinted to the pixels: they stand more evenly and take half the time.
+    """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -208,7 +212,8 @@ def png(figure: Figure) -> bytes:
 
     draw_ticks(figure)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with rc_context({"text.hinting": "no_hinting"}):
+        canvas.draw()
     entries, palette = _few_colours(np.asarray(canvas.buffer_rgba()))
     picture = Image.fromarray(entries, "P")
     picture.putpalette(palette)

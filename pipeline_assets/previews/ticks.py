@@ -6,6 +6,7 @@ a third of the time of a picture. Here it only says where ticks are and what the
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def draw_ticks(figure: Figure) -> None:
 
 
 def _settle(axes: Axes) -> None:
-    """Place a colour bar's panel between its pointed ends, which is put off until it is drawn."""
+    """Place a colour bar between its pointed ends, which matplotlib puts off until it draws."""
     locator = axes.get_axes_locator()
     if locator is not None:
         axes.apply_aspect(locator(axes, None))
@@ -64,20 +65,17 @@ def _ticks(axis: Axis) -> _Ticks:
 
 
 def _draw_ticks(axes: Axes, x: _Ticks, y: _Ticks) -> None:
-    """An x axis is labelled if it has a name: panels above the lowest share its labels."""
+    """The x axis is labelled if it has a name: panels above the lowest share its labels."""
     left, bottom, right, top = axes.bbox.extents
     grid = [((at, bottom), (at, top)) for at in x.at] + [((left, at), (right, at)) for at in y.at]
     marks = [((at, bottom), (at, bottom - _MARK)) for at in x.at]
     marks += [((left, at), (left - _MARK, at)) for at in y.at]
     style.draw_lines(axes, grid, _PIXELS, color=style.GRID, linewidth=0.7, zorder=_UNDER_DATA)
     style.draw_lines(axes, marks, _PIXELS, **style.MARK, zorder=_OVER_EDGE)
+    write = partial(axes.figure.text, transform=_PIXELS, color=style.INK)
+    size = axes.yaxis.get_tick_params().get("labelsize", style.SMALL)
     for at, label in zip(*y, strict=True):
-        _write(axes.yaxis, left - _GAP, at, label, ha="right", va="center_baseline")
+        write(left - _GAP, at, label, size=size, ha="right", va="center_baseline")
     if axes.get_xlabel():
         for at, label in zip(*x, strict=True):
-            _write(axes.xaxis, at, bottom - _GAP, label, ha="center", va="top")
-
-
-def _write(axis: Axis, x: float, y: float, label: str, **alignment: str) -> None:
-    size = axis.get_tick_params().get("labelsize", style.SMALL)
-    axis.figure.text(x, y, label, size=size, color=style.INK, transform=_PIXELS, **alignment)
+            write(at, bottom - _GAP, label, size=style.SMALL, ha="center", va="top")
