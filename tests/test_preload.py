@@ -1,5 +1,6 @@
 """What the dates' processes are forked from has compiled kernels loaded."""
 
+import gc
 import importlib
 from pathlib import Path
 
@@ -44,3 +45,7 @@ def test_migrations_of_a_storage_are_read_once() -> None:
     scripts = sql.ScriptDirectory.from_config(config)
     assert scripts is sql.ScriptDirectory.from_config(config)
     assert scripts.as_revision_number("head")
+
+
+def test_what_is_loaded_is_kept_from_the_garbage_collector() -> None:
+    assert gc.get_freeze_count() > 100_000

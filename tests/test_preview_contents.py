@@ -1,16 +1,20 @@
 """What the pictures show: the tables' own prices, triggers, outcomes, quartiles and vectors."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.dates import num2date
 
-from kernels.features import VECTOR_DIMS
+from kernels.features import TABLES, VECTOR_DIMS
 from kernels.instrument import NEW_YORK
 from pipeline_assets.previews import levels, market, style
+from pipeline_assets.previews.ticks import draw_ticks
 from tests.conftest import DAY
 from tests.drawn_days import figures, pictures, run
 
@@ -26,7 +30,7 @@ def test_price_is_drawn_where_the_bars_are(drawn_day):
 
 def test_triggers_are_marked_by_direction_and_coloured_by_outcome(drawn_day):
     price = figures(drawn_day)["level_episodes"].axes[0]
-    upward, downward = price.collections
+    upward, downward = markers(price)
     assert drawn_day.vectors.height > 5
     for marks, direction in ((upward, 1), (downward, -1)):
         some = drawn_day.vectors.filter(approach_direction=direction).sort("trigger_bar_ts")
@@ -42,6 +46,11 @@ def test_triggers_are_marked_by_direction_and_coloured_by_outcome(drawn_day):
     assert tip[1] > base[1]
 
 
+def markers(axes):
+    """The marks scattered over a panel."""
+    return [marks for marks in axes.collections if isinstance(marks, PathCollection)]
+
+
 def test_episodes_past_the_data_have_a_colour_of_their_own(cleaned_day, drawn_day):
     first = drawn_day.vectors["trigger_bar_ts"].min()
     ticks, dropped = cleaned_day
@@ -49,9 +58,7 @@ def test_episodes_past_the_data_have_a_colour_of_their_own(cleaned_day, drawn_da
     assert cut.vectors["outcome"].null_count() == cut.vectors.height > 0
     price, score = figures(cut)["level_episodes"].axes
     white = to_rgba(style.OUTCOME_COLOURS[style.PAST_DATA])
-    drawn = [
-        marks for marks in (*price.collections, score.collections[-1]) if len(marks.get_offsets())
-    ]
+    drawn = [marks for marks in (*markers(price), *markers(score)) if len(marks.get_offsets())]
     assert len(drawn) >= 2
     for marks in drawn:
         assert {tuple(colour) for colour in marks.get_facecolors()} == {white}
@@ -74,13 +81,16 @@ def test_the_heat_map_is_by_time_and_family(drawn_day):
     figure = figures(drawn_day)["setup_vectors"]
     axes = figure.axes[0]
     families = list(dict.fromkeys(dim.family for dim in VECTOR_DIMS))
-    assert [label.get_text() for label in axes.get_xticklabels()] == families
+    assert [name.get_text() for name in axes.texts] == families
     cells = axes.images[0].get_array()
     assert cells.shape == (drawn_day.vectors.height, len(VECTOR_DIMS) + len(families) - 1)
     rows = drawn_day.vectors.sort("trigger_bar_ts")
     dim = next(i for i, column in enumerate(VECTOR_DIMS) if column.family == "recent")
     values = rows["vector"].to_numpy()[:, dim]
     column = cells[:, -sum(dim.family == "recent" for dim in VECTOR_DIMS)]
+    gaps = np.flatnonzero(np.ma.getmaskarray(cells).all(axis=0))
+    centres = [sum(edges) / 2 for edges in pairwise([-1, *gaps, cells.shape[1]])]
+    assert [name.get_position()[0] for name in axes.texts] == centres
     assert np.argsort(column, kind="stable").tolist() == np.argsort(values, kind="stable").tolist()
     clock = rows["trigger_bar_ts"][0].astimezone(NEW_YORK)
     assert axes.get_yticklabels()[0].get_text().startswith(f"{clock:%H:%M}")
@@ -107,6 +117,31 @@ def test_a_tick_dated_outside_its_day_does_not_stretch_the_picture(drawn_day):
     first, last = axes.get_xlim()
     assert last - first <= 1
     assert num2date(last).date() in (DAY, DAY + timedelta(days=1))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_ticks_are_where_matplotlib_would_draw_them(table, drawn_day):
+    """Its own ticks are read off one figure, what is drawn in their place off another."""
+    own, drawn = figures(drawn_day)[table], figures(drawn_day)[table]
+    FigureCanvasAgg(own).draw()
+    draw_ticks(drawn)
+    written = {
+        (text.get_text(), *np.rint(text.get_position()).tolist())
+        for text in drawn.texts[len(own.texts) :]
+    }
+    expected = set()
+    for axes in own.axes:
+        left, bottom, right, top = axes.bbox.extents
+        for label in axes.get_yticklabels():
+            y = label.get_transform().transform(label.get_position())[1]
+            if bottom - 0.01 <= y <= top + 0.01:
+                expected.add((label.get_text(), round(left - 6.5 / 72 * 100), round(y)))
+        for label in axes.get_xticklabels() if axes.get_xlabel() else []:
+            x = label.get_transform().transform(label.get_position())[0]
+            if left - 0.01 <= x <= right + 0.01:
+                expected.add((label.get_text(), round(x), round(bottom - 6.5 / 72 * 100)))
+    assert written == expected
+    assert len(written) >= 10
 
 
 def test_level_labels_keep_apart():

@@ -6,19 +6,25 @@ words what a thin or empty day does not have.
 
 import base64
 
+import polars as pl
+
 from kernels.survey import DROP_REASONS
 from pipeline_assets.previews import episodes, levels, market
 from pipeline_assets.previews.style import png
 from resources.lake import LakeDay
 
+_ALL, _PRICE = pl.all(), pl.col(market.PRICE)
 _FIGURES = {
-    "bar5s": (market.bar5s, ("bar5s",)),
-    "session_levels": (levels.session_levels, ("bar5s", "session_levels")),
-    "level_episodes": (levels.level_episodes, ("bar5s", "session_levels", "level_episodes")),
-    "approach_features": (episodes.approach_features, ("approach_features",)),
-    "setup_vectors": (episodes.setup_vectors, ("setup_vectors",)),
+    "bar5s": (market.bar5s, {"bar5s": _ALL}),
+    "session_levels": (levels.session_levels, {"bar5s": _PRICE, "session_levels": _ALL}),
+    "level_episodes": (
+        levels.level_episodes,
+        {"bar5s": _PRICE, "session_levels": _ALL, "level_episodes": _ALL},
+    ),
+    "approach_features": (episodes.approach_features, {"approach_features": _ALL}),
+    "setup_vectors": (episodes.setup_vectors, {"setup_vectors": _ALL}),
 }
-"""What draws a table's figure, and of which tables; clean_ticks' is of ticks and facts."""
+"""What draws a table's figure, of which tables and columns; clean_ticks' is of ticks and facts."""
 
 
 def draw(tables: LakeDay, table: str) -> bytes:
@@ -32,7 +38,8 @@ def draw(tables: LakeDay, table: str) -> bytes:
         dropped = {reason: facts[f"dropped/{reason}"] for reason in DROP_REASONS}
         return png(market.clean_ticks(tables.scan(table), dropped))
     figure, drawn_from = _FIGURES[table]
-    return png(figure(*(tables.scan(name).collect() for name in drawn_from)))
+    frames = [tables.scan(name).select(columns).collect() for name, columns in drawn_from.items()]
+    return png(figure(*frames))
 
 
 def as_markdown(picture: bytes) -> str:

@@ -39,6 +39,7 @@ _IQR_OF_NORMAL = 1.349
 _GAP_COLUMNS, _GAP = 1, "#c8c8c2"
 _LABEL_HEIGHT = 12
 _MAP_TOP, _MAP_HEIGHT, _MAP_LEFT = 152, 440, 132
+_MARK, _NAME_ABOVE = 4.2, 9
 _ARROWS = {1: "▲", -1: "▼"}
 
 
@@ -92,6 +93,8 @@ def _quartiles(approach: pl.DataFrame) -> pl.DataFrame:
 def _draw_quartiles(axes: Axes, quartiles: pl.DataFrame, series: str) -> None:
     for kind, colour in _KINDS.items():
         some = quartiles.filter(pl.col("kind") == kind)
+        if some.is_empty():
+            continue
         x = some["bar"].to_numpy() + (_STEP_BARS - 1) / 2
         low, median, high = (some[f"{series}_{quartile}"].to_numpy() for quartile in (1, 2, 3))
         axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
@@ -201,24 +204,35 @@ def _draw_map(axes: Axes, figure: Figure, scaled: np.ndarray, families: _Familie
     image = axes.imshow(
         cells, cmap=colours, vmin=-_CLIP, vmax=_CLIP, aspect="auto", interpolation="nearest"
     )
-    axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.xaxis.tick_top()
-    axes.set_xticks(
-        list(families.centres.values()),
-        list(families.centres),
-        rotation=50,
-        ha="left",
-        rotation_mode="anchor",
-    )
+    _name_families(axes, families)
     bar = style.panel(figure, _MAP_TOP + _MAP_HEIGHT + 24, 12, left=_MAP_LEFT, right=420)
     figure.colorbar(image, cax=bar, orientation="horizontal", extend="both")
-    bar.tick_params(labelsize=style.SMALL, labelcolor=style.INK)
     bar.set_xlabel(
         "robust z = (value - median of the day) / (interquartile range / 1.349)",
         size=style.SMALL,
         color=style.INK,
     )
+
+
+def _name_families(axes: Axes, families: _Families) -> None:
+    """A mark and a slanting name over the middle of each family."""
+    style.name_ticks(axes.xaxis, [], [])
+    over = axes.get_xaxis_transform()
+    marks = [((at, 1), (at, 1 + _MARK / _MAP_HEIGHT)) for at in families.centres.values()]
+    style.draw_lines(axes, marks, over, **style.MARK)
+    for name, at in families.centres.items():
+        axes.text(
+            at,
+            1 + _NAME_ABOVE / _MAP_HEIGHT,
+            name,
+            transform=over,
+            size=style.SMALL,
+            color=style.INK,
+            va="bottom",
+            rotation=50,
+            rotation_mode="anchor",
+        )
 
 
 def _draw_outcomes(axes: Axes, rows: pl.DataFrame) -> None:
@@ -238,9 +252,8 @@ def _draw_outcomes(axes: Axes, rows: pl.DataFrame) -> None:
         aspect="auto",
         interpolation="nearest",
     )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(False)
+    style.name_ticks(axes.xaxis, [], [])
+    style.name_ticks(axes.yaxis, [], [])
     axes.spines[:].set_visible(True)
     handles = [
         Patch(facecolor=colour, edgecolor=style.INK, linewidth=0.7, label=style.plain_name(name))
@@ -260,4 +273,5 @@ def _label_rows(axes: Axes, rows: pl.DataFrame) -> None:
             clocks, shown["level_type"], shown["approach_direction"], strict=True
         )
     ]
-    axes.set_yticks(shown["row"].to_list(), names, size=style.SMALL - 1)
+    style.name_ticks(axes.yaxis, shown["row"], names)
+    axes.tick_params(axis="y", labelsize=style.SMALL - 1)

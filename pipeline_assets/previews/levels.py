@@ -133,17 +133,19 @@ def _draw_levels(axes: Axes, levels: pl.DataFrame, since: str, until: datetime) 
     low, high = axes.get_ylim()
     height = axes.get_window_extent().height
     heights = _apart(prices, _LABEL_HEIGHT * (high - low) / height)
+    beside = axes.get_yaxis_transform()
+    leaders = [((1, price), (1.015, y)) for price, y in zip(prices, heights, strict=True)]
+    colours = [_LEVEL_STYLES[level][0] for level in known["level_type"]]
+    style.draw_lines(axes, leaders, beside, colors=colours, linewidth=1, clip_on=False)
     for level, price, y in zip(known["level_type"], prices, heights, strict=True):
-        axes.annotate(
+        axes.text(
+            1.02,
+            y,
             f"{style.plain_name(level)}  {price:,.2f}",
-            (1, price),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(1.02, y),
-            textcoords=axes.get_yaxis_transform(),
+            transform=beside,
             size=style.SMALL,
             color=style.INK,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": _LEVEL_STYLES[level][0], "shrinkB": 0},
         )
 
 

@@ -28,6 +28,9 @@ _FEW = 24
 _LEAST_RATE = 0.7 / _SPAN_MINUTES
 _ALL_COLOUR, _WIDEST_COLOUR = "#d9d9d4", "#bcdff4"
 
+PRICE = ("bar_ts", "bar5s_microprice_eob")
+"""The columns of the bars that the price is drawn from."""
+
 _ACTIONS = {
     "A": ("add", style.BLUE),
     "C": ("cancel", style.ORANGE),
@@ -136,7 +139,8 @@ def _draw_dropped(axes: Axes, dropped: Mapping[str, int], kept: int) -> None:
     """A bar a reason, also where nothing was dropped for it."""
     total = kept + sum(dropped.values())
     names = [reason.replace("_", " ") for reason in dropped]
-    bars = axes.barh(names, list(dropped.values()), color=style.PURPLE, height=0.7)
+    bars = axes.barh(range(len(names)), list(dropped.values()), color=style.PURPLE, height=0.7)
+    style.name_ticks(axes.yaxis, range(len(names)), names)
     labels = [f"{count:,}  ({count / total:.2%})" for count in dropped.values()]
     axes.bar_label(bars, labels, padding=4, size=style.SMALL, color=style.INK)
     axes.invert_yaxis()
@@ -216,7 +220,7 @@ def _draw_spread(axes: Axes, minutes: pl.DataFrame) -> None:
     ]
     axes.set_yscale("log")
     axes.set_ylim(least / 1.15, most * 1.15)
-    axes.yaxis.set_major_locator(LogLocator(2, subs=(1, 1.5)))
+    axes.yaxis.set_major_locator(LogLocator(2, subs=(1, 1.5), numticks=3))
     axes.yaxis.set_major_formatter(style.plain_number)
     axes.minorticks_off()
     style.legend(axes, handles)

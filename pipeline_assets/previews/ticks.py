@@ -1,0 +1,81 @@
+"""Ticks of a figure's panels, drawn as few artists.
+
+matplotlib makes five artists of each tick, copies their properties and lays its label out twice:
+a third of the time of a picture. Here it only says where ticks are and what they are called.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from matplotlib.transforms import IdentityTransform
+
+from pipeline_assets.previews import style
+
+_MARK, _GAP = 3.0 * style.DPI / 72, 6.5 * style.DPI / 72
+"""Length of a mark, and from the panel's edge to the label, in pixels."""
+_UNDER_DATA, _OVER_EDGE = -1, 3
+_PIXELS = IdentityTransform()
+
+
+class _Ticks(NamedTuple):
+    """Pixels of the figure where an axis has its ticks, and their labels."""
+
+    at: np.ndarray
+    labels: list[str]
+
+
+def draw_ticks(figure: Figure) -> None:
+    """Draw grid, marks and labels where the panels' axes have ticks, in place of matplotlib's own.
+
+    They are placed in pixels: nothing may change the panels or their limits afterwards.
+    """
+    for axes in figure.axes:
+        _settle(axes)
+        _draw_ticks(axes, _ticks(axes.xaxis), _ticks(axes.yaxis))
+    for axes in figure.axes:
+        axes.xaxis.set_major_locator(NullLocator())
+        axes.yaxis.set_major_locator(NullLocator())
+
+
+def _settle(axes: Axes) -> None:
+    """Place a colour bar between its pointed ends, which matplotlib puts off until it draws."""
+    locator = axes.get_axes_locator()
+    if locator is not None:
+        axes.apply_aspect(locator(axes, None))
+
+
+def _ticks(axis: Axis) -> _Ticks:
+    """The ticks within the limits of an axis."""
+    low, high = sorted(axis.get_view_interval())
+    slack = (high - low) * 1e-9
+    values = [at for at in axis.get_majorticklocs() if low - slack <= at <= high + slack]
+    labels = axis.get_major_formatter().format_ticks(values)
+    if axis.axis_name == "x":
+        to_pixels, along = axis.axes.get_xaxis_transform(), 0
+    else:
+        to_pixels, along = axis.axes.get_yaxis_transform(), 1
+    return _Ticks(to_pixels.transform(np.column_stack([values, values]))[:, along], labels)
+
+
+def _draw_ticks(axes: Axes, x: _Ticks, y: _Ticks) -> None:
+    """The x axis is labelled if it has a name: panels above the lowest share its labels."""
+    left, bottom, right, top = axes.bbox.extents
+    grid = [((at, bottom), (at, top)) for at in x.at] + [((left, at), (right, at)) for at in y.at]
+    marks = [((at, bottom), (at, bottom - _MARK)) for at in x.at]
+    marks += [((left, at), (left - _MARK, at)) for at in y.at]
+    style.draw_lines(axes, grid, _PIXELS, color=style.GRID, linewidth=0.7, zorder=_UNDER_DATA)
+    style.draw_lines(axes, marks, _PIXELS, **style.MARK, zorder=_OVER_EDGE)
+    write = partial(axes.figure.text, transform=_PIXELS, color=style.INK)
+    size = axes.yaxis.get_tick_params().get("labelsize", style.SMALL)
+    for at, label in zip(*y, strict=True):
+        write(left - _GAP, at, label, size=size, ha="right", va="center_baseline")
+    if axes.get_xlabel():
+        for at, label in zip(*x, strict=True):
+            write(at, bottom - _GAP, label, size=style.SMALL, ha="center", va="top")
