@@ -10,6 +10,9 @@ from pipeline_assets.panel import PanelLake
 from pipeline_assets.schedule import evening
 from pipeline_assets.sensor import deliveries
 from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder
+from pipeline_assets.warm_runs import fork_runs
+
+fork_runs()
 
 defs = dg.Definitions(
     assets=[

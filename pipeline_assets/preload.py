@@ -1,4 +1,4 @@
-"""All that a date's process needs, loaded once in the server that such processes are forked from.
+"""All that the process of a run or a date needs, loaded once in the server that it is forked from.
 
 A fork has none of its server's threads, so nothing here runs Polars or a kernel. What is loaded is
 frozen in the end: a fork's garbage collector would walk, and so copy, all of it, 0.2 s each time.
@@ -18,11 +18,12 @@ from pipeline_assets.definitions import defs
 from pipeline_assets.previews.style import notice, png
 
 LATER = (
+    "dagster._cli",
     "dagster._core.storage.sqlite_storage",
     "sqlalchemy.dialects.sqlite",
     "upath.core",
 )
-"""Modules that a step would import only as it runs."""
+"""Modules that a run or a step would import only as it begins."""
 
 STORAGES = (
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",

@@ -14,27 +14,27 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tests.place import LOCATION, PATIENCE, Place
+from tests.place import LOCATION, PATIENCE, REPOSITORY, Place
 
 REPOSITORY_SELECTOR = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 PROCESSES = ("code", "webserver", "daemon")
 
 
 class Deployment(Place):
-    """A place whose processes are the three that a user has running.
+    """A place whose processes are the three that a user has running with `dagster dev`.
 
     They are `code` (the code server, which starts the runs), `webserver`, at `url`, and `daemon`.
     """
 
-    def __init__(self, folder: Path, roots: str = "ES") -> None:
-        super().__init__(folder, roots)
+    def __init__(self, folder: Path, roots: str = "ES", source: Path = REPOSITORY) -> None:
+        super().__init__(folder, roots, source)
         self._code_port, web_port = _free_port(), _free_port()
         self.url = f"http://127.0.0.1:{web_port}"
         workspace = folder / "workspace.yaml"
         server = {"host": "127.0.0.1", "port": self._code_port, "location_name": LOCATION}
         workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
         self._commands = {
-            "code": f"dagster api grpc -m {LOCATION} -h 127.0.0.1 -p {self._code_port}",
+            "code": f"dagster code-server start -m {LOCATION} -h 127.0.0.1 -p {self._code_port}",
             "webserver": f"dagster-webserver -h 127.0.0.1 -p {web_port} -w {workspace}",
             "daemon": f"dagster-daemon run -w {workspace}",
         }
@@ -126,6 +126,25 @@ class Deployment(Place):
 
         return self.eventually(f"backfill {backfill} ends", status)
 
+    def cancel(self, run: str) -> None:
+        """Ask for the end of a run, as by *Terminate* in the UI."""
+        ended = self.query(
+            """mutation ($run: String!) { terminateRun(runId: $run)
+                { __typename ... on TerminateRunFailure { message } } }""",
+            run=run,
+        )
+        assert ended["__typename"] == "TerminateRunSuccess", ended
+
+    def reload(self) -> None:
+        """Have the code server load the source anew, as by *Reload* in the UI."""
+        loaded = self.query(
+            """mutation ($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name)
+                { __typename ... on WorkspaceLocationEntry
+                  { locationOrLoadError { __typename } } } }""",
+            name=LOCATION,
+        )
+        assert loaded["locationOrLoadError"]["__typename"] == "RepositoryLocation", loaded
+
     def asset_keys(self) -> list[list[str]]:
         """The paths of all assets that a run makes."""
         nodes = self.query("{ assetNodes { assetKey { path } isExecutable } }")
@@ -195,9 +214,9 @@ class Deployment(Place):
 
 
 @contextmanager
-def deployed(folder: Path, roots: str = "ES") -> Iterator[Deployment]:
+def deployed(folder: Path, roots: str = "ES", source: Path = REPOSITORY) -> Iterator[Deployment]:
     """A deployment in a folder, ready to be asked; nothing of it runs after the block."""
-    with Deployment(folder, roots) as live:
+    with Deployment(folder, roots, source) as live:
         for name in PROCESSES:
             live.start(name)
         yield live

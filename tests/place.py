@@ -37,15 +37,16 @@ _Found = TypeVar("_Found")
 class Place:
     """Processes by name, each with what it started a process group of its own, on one instance.
 
-    Its home, raw files and lake lie in `folder`, and so do the logs, `<folder>/<name>.log`. Nothing
-    of it runs after the block.
+    Its home, raw files and lake lie in `folder`, and so do the logs, `<folder>/<name>.log`. The
+    source is this repository's unless it is said to lie elsewhere. Nothing of it runs after the
+    block.
     """
 
-    def __init__(self, folder: Path, roots: str = "ES") -> None:
+    def __init__(self, folder: Path, roots: str = "ES", source: Path = REPOSITORY) -> None:
         self.home, self.raw, self.lake = folder / "home", folder / "raw", folder / "lake"
         self.home.mkdir(parents=True)
         shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", self.home)
-        self._folder = folder
+        self._folder, self._source = folder, source
         self._environment = os.environ | {
             "DAGSTER_HOME": str(self.home),
             "MBP10_RAW": str(self.raw),
@@ -72,7 +73,7 @@ class Place:
         with self._log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [*within, Path(sys.executable).with_name(program), *arguments],
-                cwd=REPOSITORY,
+                cwd=self._source,
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,177 @@
+"""Runs fork from a server that has everything loaded, and are else as Dagster's own."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+import psutil
+import pytest
+
+from pipeline_assets.process_a_date import PRELOAD
+from pipeline_assets.run_launcher import is_there
+from resources.feed import day_file, simulate_day
+from tests.conftest import DAY
+from tests.live import Deployment, deployed
+from tests.place import REPOSITORY, writer_of
+
+EVENTS = 200_000
+"""So many that a run is some while at the first table, and can be stopped in it."""
+RAW_FILES = Path("pipeline_assets", "raw.py")
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """One deployment for the tests of processes; each has days of its own."""
+    with deployed(tmp_path_factory.mktemp("live")) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the source, to be edited; a run of the raw files records what it is forked from."""
+    folder = tmp_path_factory.mktemp("source")
+    for package in ("kernels", "pipeline_assets", "resources"):
+        shutil.copytree(REPOSITORY / package, folder / package)
+    for name, value in {
+        "edition": "1",
+        "is_warm": f"{PRELOAD[0]!r} in __import__('sys').modules",
+        "server": "__import__('os').getppid()",
+    }.items():
+        edit(folder / RAW_FILES, '"files": names', f'"{name}": {value}, "files": names')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterator[Deployment]:
+    """A deployment of that source, with the raw files of `DAY`."""
+    with deployed(tmp_path_factory.mktemp("edited"), source=source) as live:
+        simulate_day(day_file(live.raw, "ES", DAY), DAY, events=2_000)
+        yield live
+
+
+class Run(NamedTuple):
+    """A run, its process and the process that this one was forked from."""
+
+    id: str
+    process: psutil.Process
+    server: psutil.Process
+
+
+def test_runs_fork_from_one_server_which_keeps_nothing_of_them(live: Deployment) -> None:
+    one = begun(live, date(2025, 6, 3))
+    assert {"multiprocessing.forkserver", PRELOAD[0]} <= words(one.server)
+    assert live.end_of_run(one.id) == "SUCCESS"
+    await_reaped(live, one)
+    open_files = one.server.num_fds()
+
+    other = begun(live, date(2025, 6, 4))
+    assert other.server == one.server
+    assert live.end_of_run(other.id) == "SUCCESS"
+    await_reaped(live, other)
+    assert one.server.num_fds() == open_files
+
+
+def test_cancelled_run_ends_and_so_does_its_process(live: Deployment) -> None:
+    run = begun(live, date(2025, 6, 5))
+    live.cancel(run.id)
+    assert live.end_of_run(run.id) == "CANCELED"
+    await_reaped(live, run)
+    assert hidden_files(live, date(2025, 6, 5)) == []
+
+
+def test_killed_run_is_seen_as_such_and_leaves_no_zombie(live: Deployment) -> None:
+    run = begun(live, date(2025, 6, 6))
+    run.process.kill()
+    assert live.end_of_run(run.id) == "FAILURE"
+    assert "SIGKILL" in said(live, run.id)
+    await_reaped(live, run)
+
+
+def test_runs_are_of_the_code_that_the_location_has_loaded(
+    edited: Deployment, source: Path
+) -> None:
+    first = recorded_of_a_run(edited)
+    assert first["edition"] == 1
+    assert first["is_warm"]
+    edit(source / RAW_FILES, '"edition": 1', '"edition": 2')
+    assert recorded_of_a_run(edited) == first
+
+    edited.reload()
+    other = recorded_of_a_run(edited)
+    assert other["edition"] == 2
+    assert other["is_warm"]
+    assert other["server"] != first["server"]
+    edited.eventually(
+        "the former server ends", lambda: not is_there(first["server"], seen=time.time())
+    )
+
+
+def test_run_says_that_its_code_is_broken_and_once_mended_it_is_warm(
+    edited: Deployment, source: Path
+) -> None:
+    edited.reload()
+    edit(source / RAW_FILES, "class Delivery", "klass Delivery")
+    run = run_of_raw_files(edited)
+    assert edited.end_of_run(run) == "FAILURE"
+    assert "SyntaxError" in said(edited, run)
+
+    edit(source / RAW_FILES, "klass Delivery", "class Delivery")
+    assert recorded_of_a_run(edited)["is_warm"]
+
+
+def begun(live: Deployment, day: date) -> Run:
+    """A run of all assets of a day that is at its first table."""
+    simulate_day(day_file(live.raw, "ES", day), day, events=EVENTS)
+    run = live.launch("trading_day", {"dagster/partition": str(day)})
+    (part,) = live.eventually("a table is written", lambda: hidden_files(live, day), every=0.02)
+    process = psutil.Process(writer_of(part))
+    return Run(run, process, process.parent())
+
+
+def hidden_files(live: Deployment, day: date) -> list[Path]:
+    """What is being written of a day, or was left half-written."""
+    return [part for part in live.hidden_files() if str(day) in part.name]
+
+
+def words(process: psutil.Process) -> set[str]:
+    """Names in the command of a process, modules' with their dots."""
+    return set(re.findall(r"[\w.]+", " ".join(process.cmdline())))
+
+
+def await_reaped(live: Deployment, run: Run) -> None:
+    """Wait until nothing is left of a run's process, a zombie neither."""
+    live.eventually("the process is gone", lambda: run.process not in run.server.children())
+
+
+def run_of_raw_files(live: Deployment) -> str:
+    """Queue a run of the asset of `DAY`'s raw files alone; its id."""
+    asset = {"path": ["es", "raw_dbn"]}
+    return live.launch("trading_day", {"dagster/partition": str(DAY)}, [asset])
+
+
+def recorded_of_a_run(live: Deployment) -> dict[str, Any]:
+    """The metadata that a run of the raw files records."""
+    assert live.end_of_run(run_of_raw_files(live)) == "SUCCESS"
+    latest = live.instance.get_latest_materialization_event(dg.AssetKey(["es", "raw_dbn"]))
+    metadata = latest.asset_materialization.metadata
+    return {name: metadata[name].value for name in ("edition", "is_warm", "server")}
+
+
+def said(live: Deployment, run: str) -> str:
+    """What the engine said of a run, with its errors."""
+    events = live.instance.all_logs(run, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    return "\n".join(
+        f"{event.message} {event.dagster_event.event_specific_data}" for event in events
+    )
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Put something in the place of what stands in a file once."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} in {path}"
+    path.write_text(text.replace(old, new))
