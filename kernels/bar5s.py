@@ -36,8 +36,8 @@ from kernels.tick_loop import (
     walk_span,
 )
 
-_BATCH = 131_072
-"""Ticks read at a time, four row groups of the lake, which are decoded side by side: all of the day
+_BATCH = 65_536
+"""Ticks read at a time, two row groups of the lake, which are decoded side by side: all of the day
 that is in memory."""
 
 _AS_NUMBERS = (
@@ -51,11 +51,11 @@ _LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
 def _batches(ticks: pl.LazyFrame, n_ticks: int) -> Iterator[pl.DataFrame]:
     """What the tick loop reads, in batches, before each the tick before (the first has itself)."""
     read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_AS_NUMBERS)
-    before = None
+    before = read.head(1).collect()
     for start in range(0, n_ticks, _BATCH):
-        batch = read.slice(start, _BATCH).collect()
-        yield pl.concat([batch[:1] if before is None else before, batch], rechunk=True)
+        batch = pl.concat([before, read.slice(start, _BATCH).collect()], rechunk=True)
         before = batch[[-1]]
+        yield batch
 
 
 def _as_arrays(batch: pl.DataFrame) -> tuple[Ticks, Book]:
