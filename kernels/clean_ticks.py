@@ -39,6 +39,7 @@ class CleanTicks(NamedTuple, Generic[T]):
 class Reading:
     """A day's ticks as they are read, assuming a contract and how its records come.
 
+    assumed: the contract; None if nothing is known of it yet, then there are no ticks.
     survey: what there is of every symbol; complete once all batches have been read.
     """
 
@@ -52,6 +53,7 @@ class Reading:
         self._records = records
         self.assumed = assumed
         self.survey = Survey(instrument, day)
+        self.is_over = False
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Table `clean_ticks`, batch by batch; no more of it once an assumption proved wrong."""
@@ -61,23 +63,29 @@ class Reading:
             ticks = _in_time_order(self._kept(), self.assumed.lateness)
         flags = {name: pl.col("flags") & bit != 0 for name, bit in FLAGS.items()}
         for batch in ticks:
-            with_symbol = batch.with_columns(**flags, symbol=pl.lit(self.assumed.symbol))
+            with_symbol = batch.with_columns(**flags, symbol=pl.lit(self.contract))
             yield conform(with_symbol, "clean_ticks")
 
     def _kept(self) -> Iterator[pl.DataFrame]:
         for batch in self._records:
             self.survey.add(batch)
             if self.assumed is not None and self._is_in_order():
-                yield batch.filter(_IS_BOOK, pl.col("symbol") == self.assumed.symbol, ~_IS_CROSSED)
+                yield batch.filter(_IS_BOOK, pl.col("symbol") == self.contract, ~_IS_CROSSED)
+        self.is_over = True
 
     def _is_in_order(self) -> bool:
-        contract = self.assumed
-        return contract.lateness is not None or not self.survey.is_disordered(contract.symbol)
+        is_sorted = self.assumed.lateness is not None
+        return is_sorted or not self.survey.is_disordered(self.contract)
+
+    @property
+    def contract(self) -> str:
+        """The symbol kept; nothing if none is known yet."""
+        return self.assumed.symbol if self.assumed else ""
 
     @property
     def dropped(self) -> dict[str, int]:
         """Number of records dropped, by reason; complete once all batches have been read."""
-        return self.survey.dropped(self.assumed.symbol if self.assumed else "")
+        return self.survey.dropped(self.contract)
 
 
 def collected(reading: Reading) -> pl.DataFrame:
@@ -109,14 +117,18 @@ def clean_ticks(
     Raises:
         UnusableDay: no outright of the root, the named contract absent, every book crossed, or a
             record without a time.
+        ValueError: `take` left batches unread.
     """
-    reading = Reading(records, instrument, day, _likely_contract(records, instrument, day))
-    ticks = take(reading)
-    contract = reading.survey.contract()
-    if contract != reading.assumed:
-        reading = Reading(records, instrument, day, contract)
+    assumed = _likely_contract(records, instrument, day)
+    while True:
+        reading = Reading(records, instrument, day, assumed)
         ticks = take(reading)
-    return CleanTicks(ticks, contract.symbol, reading.dropped)
+        if not reading.is_over:
+            raise ValueError(f"{take} has to read all batches of the ticks")
+        contract = reading.survey.contract()
+        if contract == assumed:
+            return CleanTicks(ticks, reading.contract, reading.dropped)
+        assumed = contract
 
 
 def _likely_contract(

@@ -77,7 +77,7 @@ def _facts_of(reading: kernels.Reading, files: list[Path]) -> Facts:
     """The contract and files of clean ticks, and what was dropped; once they have been read."""
     dropped = {f"dropped/{reason}": count for reason, count in reading.dropped.items()}
     names = ", ".join(path.name for path in files)
-    return {"contract": reading.assumed.symbol, "files": names} | dropped
+    return {"contract": reading.contract, "files": names} | dropped
 
 
 def _bar5s(of: Day, clean_ticks: pl.LazyFrame) -> Made:

@@ -11,14 +11,16 @@ import zstandard
 from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
 
 import kernels
+import pipeline_assets.stages
 import resources.dbn
 import resources.dbn_records
 from kernels.clean_ticks import collected
 from kernels.features import LEVEL_TYPE, TABLES, schema
 from kernels.instrument import Instrument
-from resources.atomic import whole_file
+from pipeline_assets.stages import STAGES, Day
 from resources.dbn import DbnError, read_dbn, scan_dbn
 from resources.dbn_records import read_metadata
+from resources.lake import write_table
 from tests.conftest import DAY
 from tests.dbn_files import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
 
@@ -29,14 +31,11 @@ NEW_YORK_MIDNIGHT = MIDNIGHT + 4 * HOUR
 
 
 def clean(path: Path, out: Path, roll: str = "volume") -> None:
-    """Scan, clean and write one file as the pipeline does."""
-    with whole_file(out) as part:
-        kernels.clean_ticks(
-            read_dbn(path),
-            Instrument("ES", roll=roll),
-            DAY,
-            lambda reading: collected(reading).write_parquet(part),
-        )
+    """Read, clean and write one file as the pipeline does."""
+    of = Day(Instrument("ES", roll=roll), DAY, path.parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_assets.stages, "raw_files", lambda *_: [path])
+        write_table(STAGES[0].make(of), out)
 
 
 def assert_refused(path: Path, error: type[Exception], *words: str, roll: str = "volume") -> None:

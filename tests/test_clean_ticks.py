@@ -153,6 +153,12 @@ def test_a_day_is_read_again_only_if_its_first_records_misled(
     assert_frame_equal(ticks, stably_sorted(records, contract), check_exact=True)
 
 
+def test_ticks_have_to_be_read_to_their_end(day_file):
+    records = read_dbn(day_file(50_000, False))
+    with pytest.raises(ValueError, match="has to read all batches"):
+        kernels.clean_ticks(records, ES, DAY, lambda reading: next(reading.batches()))
+
+
 @pytest.mark.parametrize("first", ["morning", "evening"])
 def test_files_of_one_day_are_one_day(first, day_file, dirty_day, tmp_path):
     """In whichever order they are given; no time and sequence is in both."""
