@@ -4,7 +4,8 @@
 
 Everything is started as a user would start it, in processes of its own. The bulk lane's overhead is
 what the same dates take with no stage to go through, the UI's what thin days take beside computing
-them. `--many` dates without a stage show whether their number matters.
+them. `--many` thin dates, in a bulk run of the UI, show whether their number matters: to the seconds
+of each, and to the daemon's memory.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import dagster as dg
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN
 from pipeline_assets.partitions import trading_days
+from pipeline_assets.run_queue import BULK
 from pipeline_assets.stages import STAGES, Day
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
@@ -39,11 +41,10 @@ THIN_DAYS, THIN_EVENTS = 10, 2_000
 
 
 class Took(NamedTuple):
-    """Seconds of a bulk run, in all and from its begin to its end, and when each date was done."""
+    """Seconds of a bulk run, in all and from its begin to its end."""
 
     cold_start_to_done: float
     run: float
-    dates_done: list[float]
 
 
 def say(text: str) -> None:
@@ -96,11 +97,15 @@ def bulk(folder: Path, days: Sequence[str], stages: Sequence[str]) -> Took:
     seconds = launch(folder, "--job", "backfill", "--config-json", json.dumps(config))
     with dg.DagsterInstance.from_config(str(folder / "home")) as instance:
         (run,) = instance.get_run_records(limit=1)
-        succeeded = dg.DagsterEventType.STEP_SUCCESS
-        steps = instance.all_logs(run.dagster_run.run_id, of_type=succeeded)
-    done = sorted(step.timestamp for step in steps if step.step_key != "plan")
+        done = steps_done(instance, run.dagster_run.run_id)
     assert len(done) == len(days), f"{len(done)} of {len(days)} dates done"
-    return Took(seconds, run.end_time - run.start_time, done)
+    return Took(seconds, run.end_time - run.start_time)
+
+
+def steps_done(instance: dg.DagsterInstance, run: str) -> list[float]:
+    """When each date of a bulk run was done, in seconds."""
+    steps = instance.all_logs(run, of_type=dg.DagsterEventType.STEP_SUCCESS)
+    return sorted(step.timestamp for step in steps if step.step_key != "plan")
 
 
 def ui_backfill(folder: Path, days: Sequence[str]) -> tuple[float, float]:
@@ -118,6 +123,28 @@ def ui_backfill(folder: Path, days: Sequence[str]) -> tuple[float, float]:
         runs = live.instance.get_run_records()
         begun = min(run.create_timestamp.timestamp() for run in runs)
         return in_all, max(run.end_time for run in runs) - begun
+
+
+def many_dates(folder: Path, days: Sequence[str]) -> tuple[list[float], list[int]]:
+    """When each date of a bulk run launched in the UI was done, and the daemon's memory meanwhile.
+
+    In seconds, and in bytes, sampled every second from its launch to its end.
+    """
+    sampled = []
+    with tempfile.TemporaryDirectory(dir=folder) as home, deployed(Path(home) / "ui") as live:
+        live.raw.symlink_to(folder / "raw")
+        config = {"dates": list(days), "only_missing": False, "roots": ["ES"], "stages": CHAIN}
+        run = live.launch("backfill", BULK, config=config)
+
+        def is_over() -> bool:
+            sampled.append(live.memory_of("daemon"))
+            return live.instance.get_run_by_id(run).is_finished
+
+        while not is_over():
+            time.sleep(1)
+        done = steps_done(live.instance, run)
+    assert len(done) == len(days), f"{len(done)} of {len(days)} dates done"
+    return done, sampled
 
 
 def measure(folder: Path, days: Sequence[str], repeats: int) -> dict[str, list[float]]:
@@ -156,10 +183,10 @@ def main() -> None:
     parser.add_argument("--dates", type=int, default=20, help="dates of the bulk run")
     parser.add_argument("--events", type=int, default=1_900_000, help="records of each")
     parser.add_argument("--repeats", type=int, default=3, help="of everything")
-    parser.add_argument("--many", type=int, default=1_000, help="dates without a stage, once")
+    parser.add_argument("--many", type=int, default=1_000, help="thin dates of one run, once")
     options = parser.parse_args()
     known = [day for day in trading_days.get_partition_keys() if day >= FIRST_DAY]
-    days, many = known[: options.dates + THIN_DAYS], known[: options.many]
+    days, many = known[: options.dates + THIN_DAYS], known[: options.dates + options.many]
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     print(
         f"{options.dates} dates of {options.events:,} events, {options.repeats} repeats, {machine}"
@@ -167,19 +194,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder, days[: options.dates], options.events)
-        simulate(folder, days[options.dates :], THIN_EVENTS)
+        simulate(folder, [day for day in many if day not in days[: options.dates]], THIN_EVENTS)
         seconds = measure(folder, days, options.repeats)
-        say(f"taking {len(many)} dates through no stage")
-        done = bulk(folder, many, []).dates_done
+        say(f"making {len(many)} thin dates")
+        done, memory = many_dates(folder, many[options.dates :])
     print(f"{'seconds a date':46}{'median':>9}{'least':>9}{'most':>9}")
     for what, values in seconds.items():
         print(f"{what:46}{statistics.median(values):9.3f}{min(values):9.3f}{max(values):9.3f}")
+    of = f"of {len(done)} thin dates"
     growth = {
-        f"first {HUNDRED} of {len(many)} dates with no stage": done[HUNDRED] - done[0],
-        f"last {HUNDRED} of {len(many)} dates with no stage": done[-1] - done[-1 - HUNDRED],
+        f"first {HUNDRED} {of}, seconds a date": (done[HUNDRED] - done[0]) / HUNDRED,
+        f"last {HUNDRED} {of}, seconds a date": (done[-1] - done[-1 - HUNDRED]) / HUNDRED,
+        "the daemon's memory after a tenth of the run, MB": memory[len(memory) // 10] / 1e6,
+        "the daemon's memory at its end, MB": memory[-1] / 1e6,
     }
-    for what, in_all in growth.items():
-        print(f"{what:46}{in_all / HUNDRED:9.3f}")
+    for what, value in growth.items():
+        print(f"{what:55}{value:9.3f}")
     kept = {"machine": machine, "dates": options.dates, "events": options.events}
     RESULTS.write_text(json.dumps(kept | {"seconds": seconds, "growth": growth}, indent=1) + "\n")
 

@@ -21,6 +21,7 @@ from typing import Self, TypeVar
 
 import dagster as dg
 import polars as pl
+import psutil
 
 from pipeline_assets.stages import STAGES
 from resources.lake import table_path
@@ -95,6 +96,10 @@ class Place:
     def log(self, name: str) -> str:
         """What a process has printed."""
         return self._log(name).read_text()
+
+    def memory_of(self, name: str) -> int:
+        """Bytes of memory that one of the processes takes."""
+        return psutil.Process(self._running[name].pid).memory_info().rss
 
     def kill(self, name: str) -> None:
         """Kill -9 one of the processes and what it started."""
