@@ -161,6 +161,15 @@ def test_yardstick_plain_python_of_20000_ticks(benchmark: BenchmarkFixture, tick
     measure(benchmark, oracle.bar5s, rows, 1.0, rounds=1)
 
 
+def test_yardstick_start_of_the_libraries(benchmark: BenchmarkFixture) -> None:
+    """A fresh process imports them and has Numba ready to load a compiled function."""
+    code = (
+        "import numpy, polars; from numba.core.registry import cpu_target;"
+        "cpu_target.target_context.refresh()"
+    )
+    measure(benchmark, lambda: subprocess.run([sys.executable, "-c", code], check=True))
+
+
 @pytest.mark.parametrize("cache", ["empty", "full"])
 def test_start_with_cache(
     benchmark: BenchmarkFixture, ticks: Path, bars: pl.DataFrame, tmp_path: Path, cache: str
