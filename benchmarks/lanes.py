@@ -33,11 +33,12 @@ from pipeline_assets.stages import STAGES, Day
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
 from tests.live import deployed
-from tests.place import REPOSITORY
+from tests.place import LOCATION, REPOSITORY
 
 RESULTS = Path(__file__).with_name("lanes.json")
 FIRST_DAY, HUNDRED = "2015-01-02", 100
 THIN_DAYS, THIN_EVENTS = 10, 2_000
+MATERIALISE = ("asset", "materialize", "-m", LOCATION, "--select", "*")
 
 
 class Took(NamedTuple):
@@ -78,14 +79,14 @@ def compute(folder: Path, days: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def launch(folder: Path, *arguments: str) -> float:
-    """Seconds of a `dg launch` with the instance, raw files and lake of a folder."""
+def run(folder: Path, program: str, *arguments: str) -> float:
+    """Seconds of a program of the environment, with the instance, raw files and lake of a folder."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
     where = {"DAGSTER_HOME": home, "MBP10_RAW": folder / "raw", "MBP10_LAKE": folder / "lake"}
     environment = os.environ | {name: str(path) for name, path in where.items()}
-    command = [Path(sys.executable).with_name("dg"), "launch", *arguments]
+    command = [Path(sys.executable).with_name(program), *arguments]
     started = time.perf_counter()
     subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
     return time.perf_counter() - started
@@ -94,17 +95,17 @@ def launch(folder: Path, *arguments: str) -> float:
 def bulk(folder: Path, days: Sequence[str], stages: Sequence[str]) -> Took:
     """Take days through stages in the bulk lane."""
     config = {"dates": list(days), "stages": list(stages), "only_missing": False}
-    seconds = launch(folder, "--job", "backfill", "--config-json", json.dumps(config))
+    seconds = run(folder, "dg", "launch", "--job", "backfill", "--config-json", json.dumps(config))
     with dg.DagsterInstance.from_config(str(folder / "home")) as instance:
-        (run,) = instance.get_run_records(limit=1)
-        done = steps_done(instance, run.dagster_run.run_id)
+        (record,) = instance.get_run_records(limit=1)
+        done = steps_done(instance, record.dagster_run.run_id)
     assert len(done) == len(days), f"{len(done)} of {len(days)} dates done"
-    return Took(seconds, run.end_time - run.start_time)
+    return Took(seconds, record.end_time - record.start_time)
 
 
-def steps_done(instance: dg.DagsterInstance, run: str) -> list[float]:
+def steps_done(instance: dg.DagsterInstance, run_id: str) -> list[float]:
     """When each date of a bulk run was done, in seconds."""
-    steps = instance.all_logs(run, of_type=dg.DagsterEventType.STEP_SUCCESS)
+    steps = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
     return sorted(step.timestamp for step in steps if step.step_key != "plan")
 
 
@@ -134,15 +135,15 @@ def many_dates(folder: Path, days: Sequence[str]) -> tuple[list[float], list[int
     with tempfile.TemporaryDirectory(dir=folder) as home, deployed(Path(home) / "ui") as live:
         live.raw.symlink_to(folder / "raw")
         config = {"dates": list(days), "only_missing": False, "roots": ["ES"], "stages": CHAIN}
-        run = live.launch("backfill", BULK, config=config)
+        run_id = live.launch("backfill", BULK, config=config)
 
         def is_over() -> bool:
             sampled.append(live.memory_of("daemon"))
-            return live.instance.get_run_by_id(run).is_finished
+            return live.instance.get_run_by_id(run_id).is_finished
 
         while not is_over():
             time.sleep(1)
-        done = steps_done(live.instance, run)
+        done = steps_done(live.instance, run_id)
     assert len(done) == len(days), f"{len(done)} of {len(days)} dates done"
     return done, sampled
 
@@ -165,7 +166,7 @@ def measure(folder: Path, days: Sequence[str], repeats: int) -> dict[str, list[f
         took("  its stages, in one process", compute(folder, heavy), len(heavy))
         took(
             "asset lane, one date from a cold shell",
-            launch(folder, "--assets", "key:es/* and not key:es/lake", "--partition", heavy[0]),
+            run(folder, "dagster", *MATERIALISE, "--partition", heavy[0]),
             1,
         )
         asked_to_done, first_to_last = ui_backfill(folder, thin)

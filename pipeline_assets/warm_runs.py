@@ -1,15 +1,17 @@
 """Runs that begin at once: forked from a server that has everything loaded, as the bulk lane's dates."""
 
 import multiprocessing
+import sys
 from typing import Any
-
-from dagster._grpc.server import DagsterApiServer
 
 from pipeline_assets.process_a_date import PRELOAD
 
+CODE_SERVER = "dagster._grpc.server"
+"""Dagster's module of code servers, which only they have loaded."""
+
 
 def fork_runs() -> None:
-    """Have a code server that loads this code fork its runs.
+    """Have a code server that loads this code fork its runs; elsewhere do nothing.
 
     Dagster's own starts a Python for each, which imports everything anew. Else all is as Dagster has
     it: who watches, interrupts and outlives whom. The server to fork from begins with the first run
@@ -17,10 +19,13 @@ def fork_runs() -> None:
 
     If it cannot begin, as its code is broken by now, the run is started as Dagster does and says why.
     """
+    if CODE_SERVER not in sys.modules:
+        return
     multiprocessing.set_forkserver_preload(PRELOAD)
-    start_run = DagsterApiServer.StartRun
+    code_servers = sys.modules[CODE_SERVER].DagsterApiServer
+    start_run = code_servers.StartRun
 
-    def start_forked(code_server: DagsterApiServer, *request: Any) -> Any:
+    def start_forked(code_server: Any, *request: Any) -> Any:
         try:
             code_server._mp_ctx = multiprocessing.get_context("forkserver")
             return start_run(code_server, *request)
@@ -28,4 +33,4 @@ def fork_runs() -> None:
             code_server._mp_ctx = multiprocessing.get_context("spawn")
             return start_run(code_server, *request)
 
-    DagsterApiServer.StartRun = start_forked
+    code_servers.StartRun = start_forked
