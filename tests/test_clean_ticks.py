@@ -18,7 +18,9 @@ from kernels.clean_ticks import collected
 from kernels.features import schema
 from kernels.instrument import Instrument
 from kernels.survey import expiry
+from pipeline_assets.stages import STAGES, Day
 from resources.dbn import SCHEMA, DbnRecords, read_dbn, scan_dbn
+from resources.lake import read_facts, write_table
 from tests import oracle
 from tests.compare import assert_same, plain_rows
 from tests.conftest import DAY
@@ -151,6 +153,17 @@ def test_a_day_is_read_again_only_if_its_first_records_misled(
     assert kept.dropped["other_contract"] == records.filter(pl.col("symbol") != contract).height
     ticks = kept.ticks.select(SHARED)
     assert_frame_equal(ticks, stably_sorted(records, contract), check_exact=True)
+
+
+def test_what_is_written_of_a_day_read_twice_is_the_second_reading(day_file, dirty_day, tmp_path):
+    (tmp_path / "ES").symlink_to(day_file(50_000, True).parent)
+    written = tmp_path / "ticks.parquet"
+    write_table(STAGES[0].make(Day(ES, DAY, tmp_path)), written)
+    kept = kernels.clean_ticks(dirty_day, ES, DAY)
+    assert pl.read_parquet(written).equals(kept.ticks)
+    dropped = {f"dropped/{reason}": count for reason, count in kept.dropped.items()}
+    assert dropped.items() <= read_facts(written).items()
+    assert sum(dropped.values()) > 0
 
 
 def test_ticks_have_to_be_read_to_their_end(day_file):
