@@ -98,7 +98,8 @@ class Survey:
 
     def is_disordered(self, symbol: str) -> bool:
         """Whether a record of a symbol came late so far."""
-        return bool(self.table().filter(symbol=symbol)["disordered"].sum())
+        row = pl.Series([symbol], dtype=pl.Categorical).to_physical()[0] + 1
+        return bool(self._tallies[row : row + 1, _TALLIES.index("disordered")].any())
 
     def dropped(self, contract: str) -> dict[str, int]:
         """Records left out if a contract is kept, each under the first reason that applies."""
