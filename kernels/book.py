@@ -21,6 +21,10 @@ IN_BAND = DEPTH + 2
 FRAC = IN_BAND + 2 * N_BANDS
 """Places in a state vector, in the order of `features.STATE`; bids before asks."""
 
+AWAY = ((BID, 1.0), (ASK, -1.0))
+"""Codes of the sides in the order of their states, and where their levels lie from the microprice:
+bids below, at a positive price difference, asks above."""
+
 _EDGES = np.array([-np.inf, *BAND_EDGES, np.inf])
 """Of band k in points: above the k-th, up to the next; then those of what lies beyond."""
 
@@ -222,7 +226,7 @@ def states_at_own_price(book, start, price, point, scratch, states) -> None:
     n = price.size
     stop, beyond = start + n, scratch[:n]
     microprices(touch_of(book, start, n), price)
-    for side, outward, at in ((BID, 1.0, 0), (ASK, -1.0, 1)):
+    for at, (side, outward) in enumerate(AWAY):
         px, sz = side_of(book, side)
         in_band = states[IN_BAND + at * N_BANDS : IN_BAND + (at + 1) * N_BANDS]
         start_depth(beyond, in_band)

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.book import (
-    ASK,
-    BID,
+    AWAY,
     DEPTH,
     IN_BAND,
     N_BANDS,
@@ -163,23 +162,23 @@ def _measure(ticks, book, start, point, walk) -> None:
     _hold_prices(microprice, walk.price)
     places_of_events(ticks, price[:-1], point, walk.place[:n])
     walk.before[:n], walk.after[:n] = 0, 0
-    _measure_side(ticks, book, start, BID, 1.0, price[1:], point, walk, DEPTH, IN_BAND)
-    _measure_side(
-        ticks, book, start, ASK, -1.0, price[1:], point, walk, DEPTH + 1, IN_BAND + N_BANDS
-    )
+    for at in range(2):
+        _measure_side(ticks, book, start, at, price[1:], point, walk)
     states_of_depth(book, start, price[1:], point, walk.states)
 
 
 @inner
-def _measure_side(ticks, book, start, side, outward, price, point, walk, depth, first_band) -> None:
-    """A side's depth by band, and its sizes at events' prices, before and after.
+def _measure_side(ticks, book, start, at, price, point, walk) -> None:
+    """Depth by band of the side `at` of `AWAY`, and its sizes at events' prices, before and after.
 
     Each level is gone through while it is near; a third of the next tile's is asked for at a time,
     as more at once would have to be waited for.
     """
     n, stop, third = price.size, start + price.size, -(-price.size // 3)
     event, before, after = walk.event[:n], walk.before[:n], walk.after[:n]
-    beyond, in_band = walk.beyond[:n], walk.states[first_band : first_band + N_BANDS]
+    beyond = walk.beyond[:n]
+    in_band = walk.states[IN_BAND + at * N_BANDS : IN_BAND + (at + 1) * N_BANDS]
+    side, outward = AWAY[at]
     px, sz = side_of(book, side)
     events_of_side(ticks, side, event)
     start_depth(beyond, in_band)
@@ -194,7 +193,7 @@ def _measure_side(ticks, book, start, side, outward, price, point, walk, depth, 
         ask_for(prices, stop + 2 * third, stop + 3 * third)
         ask_for(sizes, stop + 2 * third, stop + 3 * third)
         add_sizes_at(event, prices[start:stop], sizes[start:stop], after)
-    sum_depth(beyond, in_band, walk.states[depth][:n])
+    sum_depth(beyond, in_band, walk.states[DEPTH + at][:n])
 
 
 @inner
