@@ -162,8 +162,8 @@ def _measure(ticks, book, start, point, walk) -> None:
     _hold_prices(microprice, walk.price)
     places_of_events(ticks, price[:-1], point, walk.place[:n])
     walk.before[:n], walk.after[:n] = 0, 0
-    for at in range(2):
-        _measure_side(ticks, book, start, at, price[1:], point, walk)
+    _measure_side(ticks, book, start, 0, price[1:], point, walk)
+    _measure_side(ticks, book, start, 1, price[1:], point, walk)
     states_of_depth(book, start, price[1:], point, walk.states)
 
 
@@ -173,6 +173,7 @@ def _measure_side(ticks, book, start, at, price, point, walk) -> None:
 
     Each level is gone through while it is near; a third of the next tile's is asked for at a time,
     as more at once would have to be waited for.
+    `at` is a constant, for which this is compiled.
     """
     n, stop, third = price.size, start + price.size, -(-price.size // 3)
     event, before, after = walk.event[:n], walk.before[:n], walk.after[:n]
