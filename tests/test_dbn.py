@@ -242,6 +242,15 @@ def test_other_record_types_are_counted_and_left_out(tmp_path):
     assert cleaned.ticks.height == 1
 
 
+def test_batches_are_what_is_scanned_each_time_from_the_first(day_file):
+    path = day_file(50_000, True)
+    records, scanned = read_dbn(path, path), scan_dbn(path).collect()
+    for _ in range(2):
+        batches = list(records)
+        assert max(batch.height for batch in batches) <= BLOCK_RECORDS < scanned.height
+        assert pl.concat(batches).equals(pl.concat([scanned, scanned]))
+
+
 SINK = """
 import sys
 from resources.dbn import scan_dbn
