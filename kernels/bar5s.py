@@ -68,7 +68,8 @@ def _spans(
 ) -> list[tuple[int, Walk]]:
     """Where to divide a batch, at most into as many spans as wanted, and the walk of each.
 
-    Row 0 is the tick before. The first span goes on with the walk before; each other one begins with a bar.
+    Row 0 is the tick before. The first span goes on with the walk before; each other one begins
+    with a bar.
     """
     spans = [(1, walk)]
     for part in range(1, wanted):

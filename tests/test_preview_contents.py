@@ -1,6 +1,6 @@
 """What the pictures show: the tables' own prices, triggers, outcomes, quartiles and vectors."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -150,3 +150,15 @@ def test_level_labels_keep_apart():
     assert np.diff(apart).min() >= 0.5 - 1e-9
     assert apart.mean() == pytest.approx(heights.mean())
     assert levels._apart(np.array([1.0, 2.0]), 0.5).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("days", [0.001, 1, 12, 13, 400])
+def test_a_time_axis_of_any_span_has_a_dozen_ticks_at_most(days):
+    """A stray record may be dated far from its day."""
+    axes = style.panel(style.new_figure(300, "a span"), 60, 180)
+    start = datetime(2025, 6, 5, 3, tzinfo=UTC)
+    style.time_axis(axes, start, start + timedelta(days=days))
+    low, high = axes.get_xlim()
+    ticks = [at for at in axes.get_xticks() if low <= at <= high]
+    assert 2 <= len(ticks) <= 13
+    assert len(set(np.diff(ticks).round(6))) <= 1
