@@ -15,6 +15,7 @@ from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
 from pipeline_assets.definitions import defs
+from pipeline_assets.event_log import keep_databases_open
 from pipeline_assets.previews.style import notice, png
 
 LATER = (
@@ -57,6 +58,7 @@ def read_migrations_once() -> None:
 for module in LATER:
     importlib.import_module(module)
 read_migrations_once()
+keep_databases_open()
 for kernel in kernels():
     load_from_cache(kernel)
 defs.get_repository_def()

@@ -131,6 +131,7 @@ def _sink(part: Path, table: pl.LazyFrame, facts: Callable[[], Facts]) -> None:
         part,
         compression_level=ZSTD_LEVEL,
         row_group_size=ROW_GROUP,
+        statistics=False,
         metadata=lambda _: {_FACTS: json.dumps(dict(facts()))},
     )
 
