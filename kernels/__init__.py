@@ -1,6 +1,6 @@
 """The mathematics of the pipeline: one pure function a stage, Polars in, Polars out."""
 
-from kernels.compiled import use_cache_of_this_source
+from kernels.compiling import use_cache_of_this_source
 
 use_cache_of_this_source()
 

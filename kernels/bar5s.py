@@ -4,9 +4,11 @@ The tick loop gives each bar's averages, counts and last book. Everything that i
 these is computed afterwards, once a bar.
 """
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,94 +26,144 @@ from kernels.features import (
     schema,
 )
 from kernels.order_flow import ADD, CANCEL, CLEAR, FLOW_OF_SIDE, MODIFY, TRADE
-from kernels.tick_loop import (
-    BAR_NS,
-    Bars,
-    Ticks,
-    Walk,
-    end_walk,
-    new_bars,
-    new_walk,
-    resume,
-    walk_span,
-)
+from kernels.tick_loop import BAR_NS, Bars, Ticks, new_bars, new_walk, resume, walk_bars
 
 _BATCH = 65_536
-"""Ticks read at a time, two row groups of the lake, which are decoded side by side: all of the day
-that is in memory."""
+"""Ticks read at a time, two row groups of the lake, which are decoded side by side."""
 
+_TICK_COLUMNS = ["ts_event", "action", "side", "price", "size"]
+_LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
+_COLUMNS = [*_TICK_COLUMNS, *_LADDER_COLUMNS]
 _AS_NUMBERS = (
     pl.selectors.float().fill_null(float("nan")),
     pl.col("ts_event", "action", "side").to_physical(),
 )
-_TICK_COLUMNS = ["ts_event", "action", "side", "price", "size"]
-_LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
 
 
-def _batches(ticks: pl.LazyFrame, n_ticks: int) -> Iterator[pl.DataFrame]:
-    """What the tick loop reads, in batches, before each the tick before (the first has itself)."""
-    read = ticks.select(*_TICK_COLUMNS, *_LADDER_COLUMNS).with_columns(_AS_NUMBERS)
-    before = read.head(1).collect()
-    for start in range(0, n_ticks, _BATCH):
-        batch = pl.concat([before, read.slice(start, _BATCH).collect()], rechunk=True)
-        before = batch[[-1]]
-        yield batch
+class Batch(NamedTuple):
+    """Ticks of whole bars.
 
-
-def _as_arrays(batch: pl.DataFrame) -> tuple[Ticks, Book]:
-    """NumPy views of a batch's columns."""
-    return Ticks(*(view(batch[name]) for name in _TICK_COLUMNS)), books_of(batch)
-
-
-def _spans(
-    ticks: Ticks, book: Book, point: float, first_bar: int, walk: Walk, wanted: int
-) -> list[tuple[int, Walk]]:
-    """Where to divide a batch, at most into as many spans as wanted, and the walk of each.
-
-    Row 0 is the tick before. The first span goes on with the walk before; each other one begins
-    with a bar.
+    rows: the ticks as numbers, `BEFORE` rows before them: the last two-sided book, if `has_book`,
+        and the last tick.
+    n_before: ticks of the day before them.
+    first: the first bar's start, in bars.
+    n_bars: of bars, the last ones being maybe empty.
     """
-    spans = [(1, walk)]
-    for part in range(1, wanted):
-        bar = ticks.ts[part * ticks.ts.size // wanted] // BAR_NS
-        row = int(np.searchsorted(ticks.ts, bar * BAR_NS))
-        resumed = new_walk()
-        if row > spans[-1][0] and resume(resumed, book, row, point, bar * BAR_NS, bar - first_bar):
-            spans.append((row, resumed))
-    return spans
+
+    rows: pl.DataFrame
+    has_book: bool
+    n_before: int
+    first: int
+    n_bars: int
+
+    def arrays(self) -> tuple[Ticks, Book]:
+        """NumPy views of the columns."""
+        return Ticks(*(view(self.rows[name]) for name in _TICK_COLUMNS)), books_of(self.rows)
+
+    def last_two_sided(self) -> int | None:
+        """The last row whose book has a price and size on both sides."""
+        bid_px, ask_px, bid_sz, ask_sz = (levels[0] for levels in books_of(self.rows))
+        rows = np.flatnonzero(~np.isnan(bid_px + ask_px) & (bid_sz > 0) & (ask_sz > 0))
+        return int(rows[-1]) if rows.size else None
 
 
-def _walk_batch(
-    ticks: Ticks, book: Book, point: float, first_bar: int, walk: Walk, bars: Bars, pool: Executor
-) -> Walk:
-    """The ticks of one batch, spans of it side by side; the walk to go on with."""
-    spans = _spans(ticks, book, point, first_bar, walk, pl.thread_pool_size())
-    stops = [row for row, _ in spans[1:]]
-
-    def go(start: int, walk: Walk, stop: int | None) -> None:
-        walk_span(ticks, book, start, stop or ticks.ts.size, point, first_bar, walk, bars)
-        if stop is not None:
-            end_walk(walk, first_bar, ticks.ts[stop] // BAR_NS - first_bar, bars)
-
-    list(pool.map(go, *zip(*spans, strict=True), [*stops, None]))
-    return spans[-1][1]
+BEFORE = 2
 
 
-def _walk_day(
-    ticks: pl.LazyFrame, n_ticks: int, point: float, first_bar: int, n_bars: int
-) -> tuple[Bars, pl.DataFrame]:
-    """All batches through the tick loop: the bars' sums and averages, and each bar's last book."""
-    bars, walk, books = new_bars(n_bars), new_walk(), []
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        for batch in _batches(ticks, n_ticks):
-            walk = _walk_batch(*_as_arrays(batch), point, first_bar, walk, bars, pool)
-            updated = np.flatnonzero(bars.last_book >= 0)
-            books.append(batch[bars.last_book[updated]].with_columns(bar=pl.Series(updated)))
-            bars.last_book[updated] = -1
-    end_walk(walk, first_bar, n_bars, bars)
-    grid = pl.DataFrame({"bar": np.arange(n_bars)})
-    books = pl.concat(books).unique("bar", keep="last", maintain_order=True)
-    return bars, grid.join_asof(books, on="bar").select(pl.col(_LADDER_COLUMNS).fill_nan(None))
+class WholeBars:
+    """Cuts a day's ticks, which come in frames that may end anywhere, into batches of whole bars.
+
+    Of the ticks added the last bar's are kept until one of a later bar comes.
+    """
+
+    def __init__(self) -> None:
+        self._bar: int | None = None
+        self._kept: list[pl.DataFrame] = []
+        self._before, self._has_book, self._n_before = None, False, 0
+
+    def add(self, ticks: pl.DataFrame) -> Batch | None:
+        """The bars that are whole once these ticks have come, later ones than those before."""
+        batch, rows = None, ticks.select(_COLUMNS).with_columns(_AS_NUMBERS)
+        if self._bar is None:
+            self._bar, self._before = rows["ts_event"][0] // BAR_NS, rows[[0, 0]]
+        bar = rows["ts_event"][-1] // BAR_NS
+        if bar != self._bar:
+            whole = rows["ts_event"].search_sorted(bar * BAR_NS, "left")
+            self._kept.append(rows[:whole])
+            batch, rows = self.rest(bar), rows[whole:]
+        self._kept.append(rows)
+        return batch
+
+    def rest(self, next_bar: int | None = None) -> Batch:
+        """What has been kept, the last bar or, if the next one to come is known, those up to it."""
+        rows = pl.concat([self._before, *self._kept], rechunk=True)
+        n_bars = 1 if next_bar is None else next_bar - self._bar
+        batch = Batch(rows, self._has_book, self._n_before, self._bar, n_bars)
+        last = batch.last_two_sided()
+        self._before, self._has_book = rows[[last or 0, -1]], last is not None
+        self._n_before += rows.height - BEFORE
+        self._bar, self._kept = next_bar, []
+        return batch
+
+
+def walk(batch: Batch, point: float) -> Bars:
+    """A batch through the tick loop."""
+    ticks, book = batch.arrays()
+    bars, before = new_bars(batch.n_bars), new_walk()
+    if batch.has_book:
+        resume(before, book, 0, point, batch.first * BAR_NS)
+    walk_bars(ticks, book, BEFORE, batch.n_before, point, batch.first, batch.n_bars, before, bars)
+    return bars
+
+
+def _bars_of(batch: Batch, point: float) -> tuple[pl.DataFrame, Bars, pl.DataFrame]:
+    """Bars of a batch: when they begin, in bars, what the tick loop gives, and their last books."""
+    bars = walk(batch, point)
+    starts = pl.DataFrame({"bar": np.arange(batch.first, batch.first + batch.n_bars)})
+    updated = np.flatnonzero(bars.last_book >= 0)
+    books = batch.rows.select(_LADDER_COLUMNS)[bars.last_book[updated]]
+    return starts, bars, starts[updated].hstack(books)
+
+
+class BarsSoFar:
+    """Bars of a day whose ticks come in frames that may end anywhere.
+
+    Batches of whole bars go through the tick loop side by side, a few at a time, so that memory does
+    not grow with the day and no value depends on where frames end.
+    """
+
+    def __init__(self, point: float = 1.0) -> None:
+        """Begin without ticks. point: price of one point, in price units."""
+        self._point, self._symbol, self._whole_bars = point, None, WholeBars()
+        self._threads = pl.thread_pool_size()
+        self._pool = ThreadPoolExecutor(self._threads)
+        self._at_work: deque[Future] = deque()
+        self._done: list[tuple[pl.DataFrame, Bars, pl.DataFrame]] = []
+
+    def add(self, ticks: pl.DataFrame) -> None:
+        """Take in ticks of table `clean_ticks`, later than those before."""
+        if ticks.is_empty():
+            return
+        self._symbol = ticks["symbol"][0]
+        if batch := self._whole_bars.add(ticks):
+            self._begin(batch)
+
+    def _begin(self, batch: Batch) -> None:
+        self._at_work.append(self._pool.submit(_bars_of, batch, self._point))
+        if len(self._at_work) > self._threads:
+            self._done.append(self._at_work.popleft().result())
+
+    def table(self) -> pl.DataFrame:
+        """Table `bar5s` of all ticks; none can be added any more."""
+        if self._symbol is None:
+            return pl.DataFrame(schema=schema("bar5s"))
+        self._begin(self._whole_bars.rest())
+        self._done += [batch.result() for batch in self._at_work]
+        self._pool.shutdown()
+        starts, bars, books = zip(*self._done, strict=True)
+        grid, bars = pl.concat(starts), Bars(*map(np.concatenate, zip(*bars, strict=True)))
+        books = grid.join_asof(pl.concat(books), on="bar")
+        return _table(grid, self._symbol, bars, books, self._point)
 
 
 def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
@@ -125,25 +177,20 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
     Returns:
         Table `bar5s`, one row a bar from the first tick's to the last tick's; no row for no tick.
     """
-    n_ticks, first, last, symbol = (
-        ticks.select(
-            pl.len(),
-            pl.col("ts_event").first().to_physical() // BAR_NS,
-            pl.col("ts_event").last().to_physical().alias("last") // BAR_NS,
-            pl.col("symbol").first(),
-        )
-        .collect()
-        .row(0)
-    )
-    if first is None:
-        return pl.DataFrame(schema=schema("bar5s"))
-    bars, books = _walk_day(ticks, n_ticks, point, first, last - first + 1)
+    bars, columns = BarsSoFar(point), ticks.select("symbol", *_COLUMNS)
+    for start in range(0, ticks.select(pl.len()).collect().item(), _BATCH):
+        bars.add(columns.slice(start, _BATCH).collect())
+    return bars.table()
+
+
+def _table(
+    grid: pl.DataFrame, symbol: str, bars: Bars, books: pl.DataFrame, point: float
+) -> pl.DataFrame:
+    """Table `bar5s`: what the tick loop gives of each bar of a grid, and what follows from it."""
+    books = books.select(pl.col(_LADDER_COLUMNS).fill_nan(None))
     return conform(
-        pl.select(
-            bar_ts=(pl.int_range(first, last + 1, dtype=pl.Int64) * BAR_NS).cast(
-                pl.Datetime("ns", "UTC")
-            ),
-            symbol=pl.lit(symbol),
+        grid.select(
+            bar_ts=(pl.col("bar") * BAR_NS).cast(pl.Datetime("ns", "UTC")), symbol=pl.lit(symbol)
         )
         .hstack(pl.from_numpy(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]).fill_nan(None))
         .hstack(_counts(bars))

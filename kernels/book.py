@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numba import njit
 
+from kernels.compiling import lean_inner, lean_kernel
 from kernels.features import BAND_EDGES, BANDS, BOOK_COLUMNS, LEVELS, SIDE, STATE
 
 ASK, BID = (SIDE.categories.to_list().index(side) for side in "AB")
@@ -27,12 +27,6 @@ bids below, at a positive price difference, asks above."""
 
 _EDGES = np.array([-np.inf, *BAND_EDGES, np.inf])
 """Of band k in points: above the k-th, up to the next; then those of what lies beyond."""
-
-kernel = njit(cache=True, nogil=True, error_model="numpy")
-"""Decorator of the loops that Python calls: cached, without the GIL, no check of divisors."""
-
-inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""Decorator of those that only loops call: compiled into each of them, closed to Python."""
 
 
 class Book(NamedTuple):
@@ -68,7 +62,7 @@ class Touch(NamedTuple):
     ask_sz: np.ndarray
 
 
-@inner
+@lean_inner
 def touch_of(book, start, n) -> Touch:
     """The best levels of the n books from `start` on."""
     stop = start + n
@@ -80,7 +74,7 @@ def touch_of(book, start, n) -> Touch:
     )
 
 
-@inner
+@lean_inner
 def microprices(touch, price) -> None:
     """Touch prices weighted by the opposite sizes into `price` (n,), NaN unless both have size."""
     bid, ask, bid_size, ask_size = touch
@@ -89,7 +83,7 @@ def microprices(touch, price) -> None:
         price[i] = (ask[i] * b + bid[i] * a) / (b + a) if (b > 0.0) & (a > 0.0) else np.nan
 
 
-@inner
+@lean_inner
 def band_of(distance, point) -> int:
     """Index of the band a distance (price units) lies in; N_BANDS if in none or NaN."""
     band = 0
@@ -98,7 +92,7 @@ def band_of(distance, point) -> int:
     return band
 
 
-@inner
+@lean_inner
 def _count_up_to(px, price, outward, edge) -> int:
     count = 0
     for i in range(price.size):
@@ -106,40 +100,72 @@ def _count_up_to(px, price, outward, edge) -> int:
     return count
 
 
-@inner
+@lean_inner
 def _add(sz, total) -> None:
     for i in range(total.size):
         total[i] += float(sz[i])
 
 
-@inner
+@lean_inner
 def _add_within(px, sz, price, outward, above, until, total) -> None:
     for i in range(total.size):
         distance = outward * (price[i] - px[i])
         total[i] += float(sz[i]) if (distance > above) & (distance <= until) else 0.0
 
 
-@inner
-def start_depth(beyond, in_band) -> None:
-    """No size yet in n books' bands, (N_BANDS, at least n), and beyond them, (n,)."""
+class Depth(NamedTuple):
+    """What rests on each side of n books.
+
+    size: (FRAC - DEPTH, at least n) float64, the states from `DEPTH` on: in all, then by band.
+    beyond: (at least n,) float64, of one side, what lies in no band.
+    bands: (2,) int64, of each side, how many bands hold anything, counted from the nearest.
+    """
+
+    size: np.ndarray
+    beyond: np.ndarray
+    bands: np.ndarray
+
+
+def new_depth(n: int) -> Depth:
+    """Room for the depth of n books."""
+    return Depth(np.zeros((FRAC - DEPTH, n)), np.empty(n), np.empty(2, np.int64))
+
+
+@lean_inner
+def in_bands(depth, at, n):
+    """Sizes by band of the side `at` of `AWAY`, (N_BANDS, at least n), and in no band, (n,)."""
+    first = IN_BAND - DEPTH + at * N_BANDS
+    return depth.size[first : first + N_BANDS], depth.beyond[:n]
+
+
+@lean_inner
+def start_depth(depth, at, n) -> None:
+    """No size yet on a side of n books."""
+    in_band, beyond = in_bands(depth, at, n)
+    depth.bands[at] = 0
     beyond[:] = 0.0
     for band in range(N_BANDS):
-        in_band[band][: beyond.size] = 0.0
+        in_band[band][:n] = 0.0
 
 
-@inner
-def add_level(px, sz, price, outward, point, beyond, in_band) -> None:
+@lean_inner
+def add_level(px, sz, price, point, depth, at) -> None:
     """Add a level's sizes to their bands of distance from the microprice, or to those beyond.
 
-    px, sz, price: (n,). outward: +1 for bids, which lie below the microprice, -1 for asks. In a tile
-    a level lies mostly in one band, and then is added to it without looking at each.
+    px, sz, price: (n,). at: the side's place in `AWAY`. In a tile a level lies mostly in one band,
+    and then is added to it without looking at each.
     """
-    n = price.size
+    n, (_, outward) = price.size, AWAY[at]
+    in_band, beyond = in_bands(depth, at, n)
     low = high = band_of(outward * (price[0] - px[0]), point)
     below = _count_up_to(px, price, outward, _EDGES[low] * point)
     up_to = _count_up_to(px, price, outward, _EDGES[high + 1] * point)
     if below == 0 and up_to == n:
-        _add(sz, beyond if low == N_BANDS else in_band[low][:n])
+        if low == N_BANDS:
+            _add(sz, beyond)
+        else:
+            _add(sz, in_band[low][:n])
+            depth.bands[at] = max(depth.bands[at], low + 1)
         return
     while below > 0:
         low -= 1
@@ -151,87 +177,106 @@ def add_level(px, sz, price, outward, point, beyond, in_band) -> None:
         above, until = _EDGES[band] * point, _EDGES[band + 1] * point
         to = beyond if band == N_BANDS else in_band[band][:n]
         _add_within(px, sz, price, outward, above, until, to)
+    depth.bands[at] = max(depth.bands[at], min(high + 1, N_BANDS))
 
 
-@inner
-def sum_depth(beyond, in_band, total) -> None:
+@lean_inner
+def sum_depth(depth, at, n) -> None:
     """A side's size in all."""
-    total[:] = beyond
-    for band in range(N_BANDS):
-        for i in range(total.size):
+    in_band, beyond = in_bands(depth, at, n)
+    total = depth.size[at][:n]
+    for i in range(total.size):
+        total[i] = beyond[i]
+    for band in range(depth.bands[at]):
+        for i in range(n):
             total[i] += in_band[band][i]
 
 
-@inner
+@lean_inner
 def _ratios(numerator, denominator, ratio) -> None:
     for i in range(ratio.size):
         ratio[i] = numerator[i] / denominator[i] if denominator[i] != 0.0 else 0.0
 
 
-@inner
+@lean_inner
 def _imbalances(bid, ask, imbalance) -> None:
     for i in range(imbalance.size):
         total = float(bid[i]) + float(ask[i])
         imbalance[i] = (float(bid[i]) - float(ask[i])) / total if total != 0.0 else 0.0
 
 
-@inner
+@lean_inner
+def _copy(value, to) -> None:
+    for i in range(to.size):
+        to[i] = value[i]
+
+
+@lean_inner
 def _finite(value, to) -> None:
     for i in range(to.size):
         to[i] = value[i] if value[i] == value[i] else 0.0
 
 
-@inner
+@lean_inner
 def _spreads(bid, ask, point, spread) -> None:
     for i in range(spread.size):
         spread[i] = (ask[i] - bid[i]) / point
     _finite(spread, spread)
 
 
-@inner
+@lean_inner
 def side_of(book, side):
     """Prices and sizes of a side's levels, by its code."""
     return (book.bid_px, book.bid_sz) if side == BID else (book.ask_px, book.ask_sz)
 
 
-@inner
-def states_of_depth(book, start, price, point, states) -> None:
-    """What follows from the depth of the n books from `start` on; finite, meant for two-sided ones.
+@lean_inner
+def state(k, touch, price, point, depth, value) -> None:
+    """State feature k of n books, two-sided ones, into `value` (n,); finite for others too.
 
-    price: (n,) float64, the microprices, NaN before the first. states: (N_STATE, at least n)
-    float64, in which depth by band and in all is there.
+    price: (n,) float64, the microprices.
     """
-    n = price.size
-    touch = touch_of(book, start, n)
-    for side in range(2):
-        total = states[DEPTH + side][:n]
-        for band in range(side * N_BANDS, (side + 1) * N_BANDS):
-            _ratios(states[IN_BAND + band][:n], total, states[FRAC + band][:n])
-    _finite(price, states[MICROPRICE][:n])
-    _spreads(touch.bid_px, touch.ask_px, point, states[SPREAD][:n])
-    _imbalances(touch.bid_sz, touch.ask_sz, states[OBI0][:n])
-    _imbalances(states[DEPTH][:n], states[DEPTH + 1][:n], states[OBI10][:n])
-    for band in range(N_BANDS):
-        below, above = states[IN_BAND + band][:n], states[IN_BAND + N_BANDS + band][:n]
-        _imbalances(below, above, states[CDI + band][:n])
+    n, size, bands = price.size, depth.size, depth.bands
+    if k >= FRAC:
+        side, band = divmod(k - FRAC, N_BANDS)
+        if band < bands[side]:
+            _ratios(size[k - FRAC + IN_BAND - DEPTH][:n], size[side][:n], value)
+        else:
+            value[:] = 0.0
+    elif k >= DEPTH:
+        _copy(size[k - DEPTH], value)
+    elif k >= CDI:
+        band = k - CDI
+        if band < max(bands[0], bands[1]):
+            below, above = size[IN_BAND - DEPTH + band], size[IN_BAND - DEPTH + N_BANDS + band]
+            _imbalances(below[:n], above[:n], value)
+        else:
+            value[:] = 0.0
+    elif k == OBI10:
+        _imbalances(size[0][:n], size[1][:n], value)
+    elif k == OBI0:
+        _imbalances(touch.bid_sz, touch.ask_sz, value)
+    elif k == SPREAD:
+        _spreads(touch.bid_px, touch.ask_px, point, value)
+    else:
+        _finite(price, value)
 
 
-@kernel
-def states_at_own_price(book, start, price, point, scratch, states) -> None:
+@lean_kernel
+def states_at_own_price(book, start, price, point, depth, states) -> None:
     """Every state feature of the n books from `start` on, at their own microprices.
 
     price: (n,) float64, the microprices, NaN unless two-sided. point: price of one point, in price
-    units. scratch: (at least n,) float64. states: (N_STATE, at least n) float64.
+    units. depth: of n books, scratch. states: (N_STATE, n) float64.
     """
     n = price.size
-    stop, beyond = start + n, scratch[:n]
-    microprices(touch_of(book, start, n), price)
-    for at, (side, outward) in enumerate(AWAY):
+    stop, touch = start + n, touch_of(book, start, n)
+    microprices(touch, price)
+    for at, (side, _) in enumerate(AWAY):
         px, sz = side_of(book, side)
-        in_band = states[IN_BAND + at * N_BANDS : IN_BAND + (at + 1) * N_BANDS]
-        start_depth(beyond, in_band)
+        start_depth(depth, at, n)
         for level in range(LEVELS):
-            prices, sizes = px[level][start:stop], sz[level][start:stop]
-            add_level(prices, sizes, price, outward, point, beyond, in_band)
-        sum_depth(beyond, in_band, states[DEPTH + at][:n])
-    states_of_depth(book, start, price, point, states)
+            add_level(px[level][start:stop], sz[level][start:stop], price, point, depth, at)
+        sum_depth(depth, at, n)
+    for k in range(N_STATE):
+        state(k, touch, price, point, depth, states[k])

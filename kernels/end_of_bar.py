@@ -6,7 +6,15 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from kernels.book import MICROPRICE, N_STATE, Book, books_of, inner, kernel, states_at_own_price
+from kernels.book import (
+    MICROPRICE,
+    N_STATE,
+    Book,
+    books_of,
+    new_depth,
+    states_at_own_price,
+)
+from kernels.compiling import inner, kernel
 from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 
 STRONG_Z = 2.0
@@ -70,7 +78,7 @@ def _states(book: Book, point: float) -> np.ndarray:
     """The state of each bar's last book, (N_STATE, n)."""
     n = book.bid_px[0].size
     price, states = np.empty(n), np.empty((N_STATE, n))
-    states_at_own_price(book, 0, price, point, np.empty(n), states)
+    states_at_own_price(book, 0, price, point, new_depth(n), states)
     return states
 
 

@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from kernels.book import inner, kernel
+from kernels.compiling import inner, kernel
 from kernels.features import OUTCOME, conform, schema
 from kernels.instrument import EPISODES_END, new_york
 

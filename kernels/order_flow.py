@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kernels.book import BID, N_BANDS, band_of, inner
+from kernels.book import BID, N_BANDS, band_of
+from kernels.compiling import lean_inner
 from kernels.features import ACTION, FLOW_SUMS
 
 ADD, CANCEL, MODIFY, CLEAR, TRADE = (ACTION.categories.to_list().index(a) for a in "ACMRT")
@@ -15,7 +16,7 @@ FLOW = _NOWHERE + _FIRST_COUNT + len(ACTION.categories)
 """Number of a bar's flow sums, by side's code, band and kind; then those of ticks that are none."""
 
 
-@inner
+@lean_inner
 def places_of_events(ticks, price, point, place) -> None:
     """Where in a bar's flow sums each event belongs, by its distance from the microprice before it.
 
@@ -29,7 +30,7 @@ def places_of_events(ticks, price, point, place) -> None:
         place[i] = side * FLOW_OF_SIDE + band * len(FLOW_SUMS) if is_flow else _NOWHERE
 
 
-@inner
+@lean_inner
 def events_of_side(ticks, side, event) -> None:
     """Price of each event of a side, by its code, into `event`, (n,) float64; NaN of other ticks."""
     for i in range(event.size):
@@ -38,7 +39,7 @@ def events_of_side(ticks, side, event) -> None:
         event[i] = price if is_event else np.nan
 
 
-@inner
+@lean_inner
 def add_sizes_at(event, px, sz, size) -> None:
     """Add a level's sizes where its price is an event's to `size`, (n,) uint32.
 
@@ -48,7 +49,7 @@ def add_sizes_at(event, px, sz, size) -> None:
         size[i] += sz[i] if px[i] == event[i] else np.uint32(0)
 
 
-@inner
+@lean_inner
 def count(ticks, place, before, after, actions, traded, flow) -> None:
     """Add ticks to one bar's counts by action, traded size by side, and flow sums."""
     for i in range(place.size):

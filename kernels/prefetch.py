@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from kernels.book import inner
+from kernels.compiling import lean_inner
 
 _CACHE_LINE = 64
 _FOR_READING, _TO_KEEP, _DATA = 0, 3, 1
@@ -32,7 +32,7 @@ def _prefetch(_, array, index):
     return types.void(array, types.intp), generate
 
 
-@inner
+@lean_inner
 def ask_for(column, start, stop) -> None:
     """Have rows start to stop of a column, as many as there are, on their way."""
     for row in range(start, min(stop, column.size), _CACHE_LINE // column.itemsize):

@@ -1,7 +1,8 @@
 """The loop over a day's ticks, in tiles: what holds is integrated over time, what happens is counted.
 
 From tile to tile a `Walk` carries the state that holds, the time up to which it has been integrated
-and the open bar. No value depends on where tiles, batches or spans begin.
+and the open bar. Batches are of whole bars, and tiles end with every 512th tick of the day, so that
+sums are added up in one order whatever the batches.
 """
 
 from typing import NamedTuple
@@ -10,31 +11,26 @@ import numpy as np
 
 from kernels.book import (
     AWAY,
-    DEPTH,
-    IN_BAND,
-    N_BANDS,
     N_STATE,
     Book,
+    Depth,
     add_level,
-    inner,
-    kernel,
     microprices,
+    new_depth,
     side_of,
     start_depth,
+    state,
     states_at_own_price,
-    states_of_depth,
     sum_depth,
     touch_of,
 )
+from kernels.compiling import lean_inner, lean_kernel, lean_sum
 from kernels.features import ACTION, LEVELS, SIDE
 from kernels.order_flow import FLOW, add_sizes_at, count, events_of_side, places_of_events
 from kernels.prefetch import ask_for
 
 BAR_NS = 5_000_000_000
 TILE = 512
-
-_LANES = 4
-_ROWS = -(-N_STATE // _LANES) * _LANES
 
 
 class Ticks(NamedTuple):
@@ -64,23 +60,44 @@ class Bars(NamedTuple):
     last_book: np.ndarray
 
 
+class Runs(NamedTuple):
+    """A tile's ticks by bar: runs of n bars, at most as many as ticks.
+
+    bar: (n,) int64. start: (n,) int64, row in the tile. last: (n,) int64, row of the last two-sided
+        book, -1 if none.
+    wait: (n,) float64 ns that the state before holds within the run's bar.
+    ended: (n,) int64, bar that ends as the run begins, -1 if none does.
+    rest: (n,) float64 ns that the state before holds until then. width: (n,) float64 ns over which
+        that bar is averaged, 0 if it has no state.
+    """
+
+    bar: np.ndarray
+    start: np.ndarray
+    last: np.ndarray
+    ended: np.ndarray
+    wait: np.ndarray
+    rest: np.ndarray
+    width: np.ndarray
+
+
 class Walk(NamedTuple):
     """What the tick loop carries from tile to tile, then what it knows of the tile's ticks.
 
     clock: (3,) int64: open bar; ns up to which it is integrated, -1 before the first two-sided
         book; ns since when a state exists in it.
-    held: (_ROWS,) float64, the state that holds.
-    integral: (_ROWS,) float64, ns x state over the open bar.
+    held: (N_STATE,) float64, the state that holds.
+    integral: (N_STATE,) float64, ns x state over the open bar.
     price: (TILE + 1,) float64, the microprice that holds before and after each tick, NaN before the
         first two-sided book; the last element is carried.
 
     microprice: (TILE,) float64, of each book, NaN unless two-sided.
-    states: (_ROWS, TILE) float64, features of each book.
-    weight: (TILE,) float64, ns that each state holds within the open bar.
+    depth: of each book.
+    value: (TILE,) float64, one state feature of each book.
+    weight: (TILE,) float64, ns that each state holds before the next one of its run.
     place: (TILE,) int64, of each event in a bar's flow sums.
     event: (TILE,) float64, price of each event.
     before, after: (TILE,) uint32, sizes at that price in the book before and in its own.
-    beyond: (TILE,) float64, size of a side that lies in no band.
+    runs: the ticks by bar.
     """
 
     clock: np.ndarray
@@ -88,13 +105,14 @@ class Walk(NamedTuple):
     integral: np.ndarray
     price: np.ndarray
     microprice: np.ndarray
-    states: np.ndarray
+    depth: Depth
+    value: np.ndarray
     weight: np.ndarray
     place: np.ndarray
     event: np.ndarray
     before: np.ndarray
     after: np.ndarray
-    beyond: np.ndarray
+    runs: Runs
 
 
 _BAR, _NOW, _SINCE = range(3)
@@ -115,37 +133,33 @@ def new_walk() -> Walk:
     """The walk before the first tick."""
     return Walk(
         clock=np.array([0, -1, -1]),
-        held=np.zeros(_ROWS),
-        integral=np.zeros(_ROWS),
+        held=np.zeros(N_STATE),
+        integral=np.zeros(N_STATE),
         price=np.full(TILE + 1, np.nan),
         microprice=np.empty(TILE),
-        states=np.zeros((_ROWS, TILE)),
+        depth=new_depth(TILE),
+        value=np.empty(TILE),
         weight=np.empty(TILE),
         place=np.empty(TILE, np.int64),
         event=np.empty(TILE),
         before=np.empty(TILE, np.uint32),
         after=np.empty(TILE, np.uint32),
-        beyond=np.empty(TILE),
+        runs=Runs(*np.empty((4, TILE), np.int64), *np.empty((3, TILE))),
     )
 
 
-def resume(walk: Walk, book: Book, row: int, point: float, bar_ns: int, bar: int) -> bool:
-    """Let a new walk stand before a batch's row that begins a bar; False if it cannot be known.
+def resume(walk: Walk, book: Book, row: int, point: float, bar_ns: int) -> None:
+    """Let a new walk stand at the beginning of its first bar, the batch's two-sided book `row` holding.
 
-    bar_ns: when the bar begins. It is known if a two-sided book precedes the row in the batch.
+    bar_ns: when the bar begins.
     """
-    touch = [levels[0][:row] for levels in book]
-    held = np.flatnonzero(~np.isnan(touch[0] + touch[1]) & (touch[2] > 0) & (touch[3] > 0))
-    if not held.size:
-        return False
-    price = walk.microprice[:1]
-    states_at_own_price(book, int(held[-1]), price, point, walk.beyond, walk.states)
-    walk.held[:], walk.price[-1] = walk.states[:, 0], price[0]
-    walk.clock[_BAR], walk.clock[_NOW], walk.clock[_SINCE] = bar, bar_ns, bar_ns
-    return True
+    states = np.empty((N_STATE, 1))
+    states_at_own_price(book, row, walk.price[-1:], point, walk.depth, states)
+    walk.held[:] = states[:, 0]
+    walk.clock[_NOW] = walk.clock[_SINCE] = bar_ns
 
 
-@inner
+@lean_inner
 def _hold_prices(microprice, price) -> None:
     price[0] = price[-1]
     for i in range(microprice.size):
@@ -153,9 +167,9 @@ def _hold_prices(microprice, price) -> None:
     price[-1] = price[microprice.size]
 
 
-@inner
+@lean_inner
 def _measure(ticks, book, start, point, walk) -> None:
-    """The states of a tile's books, the n of the batch from `start` on, and what its events do."""
+    """Price and depth of a tile's books, the n of the batch from `start` on, and what events do."""
     n = ticks.ts.size
     microprice, price = walk.microprice[:n], walk.price[: n + 1]
     microprices(touch_of(book, start, n), microprice)
@@ -164,10 +178,9 @@ def _measure(ticks, book, start, point, walk) -> None:
     walk.before[:n], walk.after[:n] = 0, 0
     _measure_side(ticks, book, start, 0, price[1:], point, walk)
     _measure_side(ticks, book, start, 1, price[1:], point, walk)
-    states_of_depth(book, start, price[1:], point, walk.states)
 
 
-@inner
+@lean_inner
 def _measure_side(ticks, book, start, at, price, point, walk) -> None:
     """Depth by band of the side `at` of `AWAY`, and its sizes at events' prices, before and after.
 
@@ -177,100 +190,116 @@ def _measure_side(ticks, book, start, at, price, point, walk) -> None:
     """
     n, stop, third = price.size, start + price.size, -(-price.size // 3)
     event, before, after = walk.event[:n], walk.before[:n], walk.after[:n]
-    beyond = walk.beyond[:n]
-    in_band = walk.states[IN_BAND + at * N_BANDS : IN_BAND + (at + 1) * N_BANDS]
-    side, outward = AWAY[at]
+    side, _ = AWAY[at]
     px, sz = side_of(book, side)
     events_of_side(ticks, side, event)
-    start_depth(beyond, in_band)
+    start_depth(walk.depth, at, n)
     for level in range(LEVELS):
         prices, sizes = px[level], sz[level]
         ask_for(prices, stop, stop + third)
         ask_for(sizes, stop, stop + third)
-        add_level(prices[start:stop], sizes[start:stop], price, outward, point, beyond, in_band)
+        add_level(prices[start:stop], sizes[start:stop], price, point, walk.depth, at)
         ask_for(prices, stop + third, stop + 2 * third)
         ask_for(sizes, stop + third, stop + 2 * third)
         add_sizes_at(event, prices[start - 1 : stop - 1], sizes[start - 1 : stop - 1], before)
         ask_for(prices, stop + 2 * third, stop + 3 * third)
         ask_for(sizes, stop + 2 * third, stop + 3 * third)
         add_sizes_at(event, prices[start:stop], sizes[start:stop], after)
-    sum_depth(beyond, in_band, walk.states[DEPTH + at][:n])
+    sum_depth(walk.depth, at, n)
 
 
-@inner
-def _integrate(weight, states, first, integral) -> None:
-    """Add weight x state of the columns from `first` on, in order, whatever the tile.
-
-    Four features at a time, as an addition takes four cycles and must await the one before.
-    """
-    stop = first + weight.size
-    for row in range(0, _ROWS, _LANES):
-        x0, x1 = states[row][first:stop], states[row + 1][first:stop]
-        x2, x3 = states[row + 2][first:stop], states[row + 3][first:stop]
-        sum0, sum1 = integral[row], integral[row + 1]
-        sum2, sum3 = integral[row + 2], integral[row + 3]
-        for i in range(weight.size):
-            sum0 += weight[i] * x0[i]
-            sum1 += weight[i] * x1[i]
-            sum2 += weight[i] * x2[i]
-            sum3 += weight[i] * x3[i]
-        integral[row], integral[row + 1] = sum0, sum1
-        integral[row + 2], integral[row + 3] = sum2, sum3
-
-
-@inner
-def _hold(walk, until) -> None:
-    """Let the state that holds last until a time (ns) of the open bar."""
-    lasted = float(until - walk.clock[_NOW])
-    for row in range(_ROWS):
-        walk.integral[row] += lasted * walk.held[row]
-    walk.clock[_NOW] = until
-
-
-@inner
-def _hold_books(ts, first, walk) -> int:
-    """Let the two-sided books of a run of the open bar's ticks hold, each until the next.
-
-    ts: of the run, which begins at the tile's column `first`. Returns the index in the run of its
-    last two-sided book, -1 if none.
-    """
-    held, weight, microprice = -1, walk.weight, walk.microprice[first:]
-    for i in range(ts.size):
-        weight[i] = 0.0
-        if microprice[i] != microprice[i]:
-            continue
-        if held >= 0:
-            weight[held] = ts[i] - ts[held]
-        elif walk.clock[_NOW] >= 0:
-            _hold(walk, ts[i])
-        else:
-            walk.clock[_NOW] = walk.clock[_SINCE] = ts[i]
-        held = i
-    if held >= 0:
-        _integrate(weight[:held], walk.states, first, walk.integral)
-        for row in range(_ROWS):
-            walk.held[row] = walk.states[row, first + held]
-        walk.clock[_NOW] = ts[held]
-    return held
-
-
-@inner
-def _open_bar(walk, first_bar, bar, bars) -> None:
-    """Write the averages of the open bar and of the empty ones before `bar`, and open that."""
-    done = walk.clock[_BAR]
+@lean_inner
+def _end_bar(walk, run, first_bar, bar) -> None:
+    """End the open bar as a run of another one begins, and open that."""
+    runs, end = walk.runs, (first_bar + walk.clock[_BAR] + 1) * BAR_NS
+    runs.ended[run], runs.width[run] = walk.clock[_BAR], 0.0
     if walk.clock[_NOW] >= 0:
-        end = (first_bar + done + 1) * BAR_NS
-        _hold(walk, end)
-        for k in range(N_STATE):
-            bars.twa[done, k] = walk.integral[k] / (end - walk.clock[_SINCE])
-            for empty in range(done + 1, bar):
-                bars.twa[empty, k] = walk.held[k]
-        walk.integral[:] = 0.0
+        runs.rest[run] = end - walk.clock[_NOW]
+        runs.width[run] = end - walk.clock[_SINCE]
         walk.clock[_NOW] = walk.clock[_SINCE] = (first_bar + bar) * BAR_NS
     walk.clock[_BAR] = bar
 
 
-@inner
+@lean_inner
+def _hold_books(ts, microprice, weight) -> tuple[int, int]:
+    """How long the books of a run of the open bar's ticks hold: the weight of each two-sided one.
+
+    ts, microprice, weight: (n,), of the run; the last two-sided book's weight is 0. Returns the
+    rows of the first and last one, -1 if there is none.
+    """
+    first = last = -1
+    weight[:] = 0.0
+    for i in range(ts.size):
+        if microprice[i] == microprice[i]:
+            if last >= 0:
+                weight[last] = ts[i] - ts[last]
+            else:
+                first = i
+            last = i
+    return first, last
+
+
+@lean_inner
+def _count(ticks, start, stop, walk, bar, bars) -> None:
+    """Add the tile's ticks from start to stop to the counts of their bar."""
+    before, after = walk.before[start:stop], walk.after[start:stop]
+    sums = bars.actions[bar], bars.traded[bar], bars.flow[bar]
+    count(_part(ticks, start, stop), walk.place[start:stop], before, after, *sums)
+
+
+@lean_inner
+def _divide(ticks, begin, first_bar, walk, bars) -> int:
+    """Divide a tile, the batch's rows from `begin` on, into runs, and count; how many they are."""
+    runs, run, start = walk.runs, 0, 0
+    ts, microprice, weight = ticks.ts, walk.microprice, walk.weight
+    while start < ts.size:
+        bar = ts[start] // BAR_NS - first_bar
+        stop = start + np.searchsorted(ts[start:], (first_bar + bar + 1) * BAR_NS)
+        runs.bar[run], runs.start[run], runs.ended[run] = bar, start, -1
+        if bar != walk.clock[_BAR]:
+            _end_bar(walk, run, first_bar, bar)
+        first, last = _hold_books(ts[start:stop], microprice[start:stop], weight[start:stop])
+        runs.last[run], runs.wait[run] = start + last if last >= 0 else -1, 0.0
+        if last >= 0:
+            if walk.clock[_NOW] >= 0:
+                runs.wait[run] = ts[start + first] - walk.clock[_NOW]
+            else:
+                walk.clock[_SINCE] = ts[start + first]
+            walk.clock[_NOW] = ts[start + last]
+            bars.last_book[bar] = begin + start + last
+        _count(ticks, start, stop, walk, bar, bars)
+        run, start = run + 1, stop
+    return run
+
+
+@lean_sum
+def _weighted_sum(weight, value) -> float:
+    total = 0.0
+    for i in range(weight.size):
+        total += weight[i] * value[i]
+    return total
+
+
+@lean_inner
+def _average(k, value, n_runs, walk, twa) -> None:
+    """State feature k of a tile's books, (n,), over its runs; averages of bars that end."""
+    runs, held, integral = walk.runs, walk.held[k], walk.integral[k]
+    for run in range(n_runs):
+        if runs.ended[run] >= 0:
+            if runs.width[run] > 0.0:
+                twa[runs.ended[run], k] = (integral + runs.rest[run] * held) / runs.width[run]
+                for empty in range(runs.ended[run] + 1, runs.bar[run]):
+                    twa[empty, k] = held
+            integral = 0.0
+        start, last = runs.start[run], runs.last[run]
+        integral += runs.wait[run] * held
+        if last >= 0:
+            integral += _weighted_sum(walk.weight[start:last], value[start:last])
+            held = value[last]
+    walk.held[k], walk.integral[k] = held, integral
+
+
+@lean_inner
 def _part(ticks, start, stop) -> Ticks:
     return Ticks(
         ticks.ts[start:stop],
@@ -281,33 +310,28 @@ def _part(ticks, start, stop) -> Ticks:
     )
 
 
-@kernel
-def walk_span(batch, book, start, stop, point, first_bar, walk, bars) -> None:
-    """Rows start to stop of a batch, tile by tile; `walk` carries over to the next ones.
+@lean_kernel
+def walk_bars(batch, book, start, before, point, first_bar, n_bars, walk, bars) -> None:
+    """Rows of a batch from `start` on, which are whole bars, tile by tile.
 
-    start: at least 1, as the row before is looked at too. point: price of one point, in price units. first_bar: the first bar's start, in bars.
+    start: at least 1, as the row before is looked at too. before: ticks of the day before `start`.
+    point: price of one point, in price units. first_bar: the first bar's start, in bars. n_bars: of
+    bars, the last ones being maybe empty.
     """
-    for begin in range(start, stop, TILE):
-        tile = _part(batch, begin, min(begin + TILE, stop))
-        _measure(tile, book, begin, point, walk)
-        left = tile.ts.size
-        while left:
-            first = tile.ts.size - left
-            bar = tile.ts[first] // BAR_NS - first_bar
-            until = first + np.searchsorted(tile.ts[first:], (first_bar + bar + 1) * BAR_NS)
-            if bar != walk.clock[_BAR]:
-                _open_bar(walk, first_bar, bar, bars)
-            ticks = _part(tile, first, until)
-            held = _hold_books(ticks.ts, first, walk)
-            if held >= 0:
-                bars.last_book[bar] = begin + first + held
-            before, after = walk.before[first:until], walk.after[first:until]
-            sums = bars.actions[bar], bars.traded[bar], bars.flow[bar]
-            count(ticks, walk.place[first:until], before, after, *sums)
-            left = tile.ts.size - until
-
-
-@kernel
-def end_walk(walk, first_bar, next_bar, bars) -> None:
-    """Write the open bar, and the empty ones before `next_bar`."""
-    _open_bar(walk, first_bar, next_bar, bars)
+    stop = start - before % TILE
+    while start < batch.ts.size:
+        stop = min(stop + TILE, batch.ts.size)
+        n = stop - start
+        tile = _part(batch, start, stop)
+        _measure(tile, book, start, point, walk)
+        n_runs = _divide(tile, start, first_bar, walk, bars)
+        price, touch = walk.price[1 : n + 1], touch_of(book, start, n)
+        for k in range(N_STATE):
+            state(k, touch, price, point, walk.depth, walk.value[:n])
+            _average(k, walk.value, n_runs, walk, bars.twa)
+        start = stop
+    walk.runs.bar[0], walk.runs.start[0], walk.runs.last[0] = n_bars, 0, -1
+    walk.runs.wait[0] = 0.0
+    _end_bar(walk, 0, first_bar, n_bars)
+    for k in range(N_STATE):
+        _average(k, walk.value, 1, walk, bars.twa)
