@@ -30,26 +30,22 @@ def main() -> None:
         before = now
 
     from benchmarks.conftest import DAY
+    from kernels.features import TABLES
     from kernels.instrument import INSTRUMENTS
     from pipeline_assets import previews
     from pipeline_assets.checks import findings
-    from pipeline_assets.stages import STAGES, Day
-    from resources.lake import LakeDay, write_table
+    from pipeline_assets.stages import Day, make_tables
+    from resources.lake import LakeDay
     from resources.machine import peak_memory
 
     took("imports")
     of, tables = Day(INSTRUMENTS["ES"], DAY, options.raw), LakeDay(options.lake, "ES", DAY)
-    for stage in STAGES:
-        made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-        took(stage.table)
-        write_table(made, tables.path(stage.table))
-        took("clean_ticks" if stage.table == "clean_ticks" else "writing the other tables")
-        if stage.table != "clean_ticks":
-            tables.hold(stage.table, made.table)
+    for table, _ in make_tables(of, tables, TABLES):
+        took(table)
         if options.see:
-            previews.draw(tables, stage.table)
+            previews.draw(tables, table)
             took("pictures")
-            list(findings(tables, stage.table))
+            list(findings(tables, table))
             took("checks")
     print(json.dumps({"seconds": seconds, "peak_bytes": peak_memory()}))
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -29,8 +30,8 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.run_queue import BULK
-from pipeline_assets.stages import STAGES, Day
-from resources.lake import LakeDay, write_table
+from pipeline_assets.stages import Day, make_tables
+from resources.lake import LakeDay
 from resources.simulated import simulate_day
 from tests.live import deployed
 from tests.place import LOCATION, REPOSITORY
@@ -66,10 +67,7 @@ def compute(folder: Path, days: Sequence[str]) -> float:
 
     def make(day: date) -> None:
         tables = LakeDay(folder / "computed", "ES", day)
-        of = Day(INSTRUMENTS["ES"], day, folder / "raw")
-        for stage in STAGES:
-            made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-            write_table(made, tables.path(stage.table))
+        deque(make_tables(Day(INSTRUMENTS["ES"], day, folder / "raw"), tables, CHAIN), maxlen=0)
 
     dates = [date.fromisoformat(day) for day in days]
     make(dates[0])

@@ -6,7 +6,7 @@ use_cache_of_this_source()
 
 # The cache folder must be set before the first kernel is decorated.
 from kernels.approach_features import approach_features
-from kernels.bar5s import bar5s
+from kernels.bar5s import BarsSoFar, bar5s
 from kernels.clean_ticks import Reading, clean_ticks
 from kernels.errors import UnusableDay
 from kernels.level_episodes import level_episodes
@@ -14,6 +14,7 @@ from kernels.session_levels import session_levels
 from kernels.setup_vectors import setup_vectors
 
 __all__ = [
+    "BarsSoFar",
     "Reading",
     "UnusableDay",
     "approach_features",

@@ -8,14 +8,12 @@ dates that failed or were not begun.
 """
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import polars as pl
 from pydantic import Field
 
 from kernels.instrument import INSTRUMENTS
@@ -33,8 +31,8 @@ from pipeline_assets.raw import RAW, deliver
 from pipeline_assets.recording import evaluations, materialisation
 from pipeline_assets.run_queue import BULK
 from pipeline_assets.settings import instruments
-from pipeline_assets.stages import STAGES, Day, Stage
-from resources.lake import LakeDay, table_path, write_table
+from pipeline_assets.stages import STAGES, make_tables
+from resources.lake import LakeDay, table_path
 
 ROOTS = [instrument.root for instrument in instruments()]
 TABLES = [stage.table for stage in STAGES]
@@ -139,10 +137,8 @@ def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     if RAW in config.stages:
         yield _delivered(context, root, tables.day)
     of = context.resources.raw.day(INSTRUMENTS[root], tables.day)
-    for stage in STAGES:
-        if stage.table in config.stages:
-            seconds = _make(stage, of, tables)
-            yield from _recorded(context, stage.table, tables, seconds)
+    for table, seconds in make_tables(of, tables, config.stages):
+        yield from _recorded(context, table, tables, seconds)
 
 
 def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.AssetMaterialization:
@@ -150,15 +146,6 @@ def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.Asset
     delivery = deliver(context.resources.feed, root, day)
     asset = _asset(context, _asset_key(root, RAW))
     return materialisation(context.instance, asset, day, delivery.metadata, delivery.data_version)
-
-
-def _make(stage: Stage, of: Day, tables: LakeDay) -> float:
-    """Make a stage's table, write it and keep it for the stages to come; the seconds it took."""
-    made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
-    write_table(made, tables.path(stage.table))
-    if isinstance(made.table, pl.DataFrame):
-        tables.hold(stage.table, made.table)
-    return time.perf_counter() - made.began
 
 
 def _recorded(

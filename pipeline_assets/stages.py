@@ -1,10 +1,10 @@
 """The stages of a day, in order: which table each makes, of which tables, by which kernel.
 
-The assets and the bulk job both walk this list, so a stage is computed in one way only.
+An asset is one of them; `make_tables` takes a day through them in one process.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from kernels.features import schema
 from kernels.instrument import Instrument
 from resources.dbn import read_dbn
 from resources.feed import raw_files
-from resources.lake import Facts, Made, Sink
+from resources.lake import Facts, LakeDay, Made, Sink, write_table
 
 
 class Day(NamedTuple):
@@ -50,12 +50,17 @@ class Stage(NamedTuple):
 
 
 def _clean_ticks(of: Day) -> Made:
+    return _ticks(of, kernels.Reading.batches)
+
+
+def _ticks(of: Day, batches: Callable[[kernels.Reading], Iterator[pl.DataFrame]]) -> Made:
+    """The ticks of a day as `batches` takes them out of a reading, of each one if it is read again."""
     files = raw_files(of.raw, of.instrument.root, of.date)
     records = read_dbn(*files)
 
     def into(sink: Sink) -> None:
         def take(reading: kernels.Reading) -> None:
-            sink(_as_read(reading), partial(_facts_of, reading, files))
+            sink(_as_read(batches(reading)), partial(_facts_of, reading, files))
 
         try:
             kernels.clean_ticks(records, of.instrument, of.date, take)
@@ -68,9 +73,9 @@ def _clean_ticks(of: Day) -> Made:
     return Made(into)
 
 
-def _as_read(reading: kernels.Reading) -> pl.LazyFrame:
-    """The ticks of a reading, for a plan that takes every row and column, as writing them does."""
-    return register_io_source(lambda *_: reading.batches(), schema=schema("clean_ticks"))
+def _as_read(batches: Iterator[pl.DataFrame]) -> pl.LazyFrame:
+    """Ticks as they are read, for a plan that takes every row and column, as writing them does."""
+    return register_io_source(lambda *_: batches, schema=schema("clean_ticks"))
 
 
 def _facts_of(reading: kernels.Reading, files: list[Path]) -> Facts:
@@ -82,6 +87,20 @@ def _facts_of(reading: kernels.Reading, files: list[Path]) -> Facts:
 
 def _bar5s(of: Day, clean_ticks: pl.LazyFrame) -> Made:
     return Made(kernels.bar5s(clean_ticks, of.instrument.point))
+
+
+def _ticks_and_bars(of: Day) -> tuple[Made, Callable[[], Made]]:
+    """`clean_ticks`, and the `bar5s` made of them while they are written, to be asked for afterwards."""
+    bars = kernels.BarsSoFar()
+
+    def shown(reading: kernels.Reading) -> Iterator[pl.DataFrame]:
+        nonlocal bars
+        bars = kernels.BarsSoFar(of.instrument.point)
+        for batch in reading.batches():
+            bars.add(batch)
+            yield batch
+
+    return _ticks(of, shown), lambda: Made(bars.table())
 
 
 def _session_levels(of: Day, bar5s: pl.LazyFrame) -> Made:
@@ -177,3 +196,34 @@ STAGES = (
         "1",
     ),
 )
+
+
+def make_tables(of: Day, tables: LakeDay, wanted: Collection[str]) -> Iterator[tuple[str, float]]:
+    """Make a day's tables, write them to the lake, and hand on in memory what the next ones need.
+
+    Ticks are too many to be held and take longer to read back than to make bars of, so bars are made
+    of them as they are written; the seconds this takes count as theirs.
+
+    Args:
+        of: the day.
+        tables: where its tables lie and are held.
+        wanted: names of the tables to make; others they are made of come from the lake.
+
+    Returns:
+        Each table's name as soon as it is written, and the seconds that took.
+    """
+    bars = None
+    for stage in STAGES:
+        if stage.table not in wanted:
+            continue
+        began = time.perf_counter()
+        if stage.table == "clean_ticks" and "bar5s" in wanted:
+            made, bars = _ticks_and_bars(of)
+        elif stage.table == "bar5s" and bars:
+            made = bars()
+        else:
+            made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
+        write_table(made, tables.path(stage.table))
+        if isinstance(made.table, pl.DataFrame):
+            tables.hold(stage.table, made.table)
+        yield stage.table, time.perf_counter() - began
