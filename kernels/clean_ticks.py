@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import polars as pl
 
 from kernels.errors import UnusableDay
-from kernels.features import conform, schema
+from kernels.features import schema
 from kernels.instrument import Instrument
 from kernels.survey import MBP10_RTYPE, Contract, Survey
 
@@ -54,23 +54,25 @@ class Reading:
         self.assumed = assumed
         self.survey = Survey(instrument, day)
         self.is_over = False
+        flags = {name: pl.col("flags") & bit != 0 for name, bit in FLAGS.items()}
+        source = flags | {"symbol": pl.lit(self.contract)}
+        self._columns = [
+            source.get(name, pl.col(name)).cast(dtype).alias(name)
+            for name, dtype in schema("clean_ticks").items()
+        ]
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Table `clean_ticks`, batch by batch; no more of it once an assumption proved wrong."""
         if self.assumed is None or self.assumed.lateness is None:
-            ticks = self._kept()
-        else:
-            ticks = _in_time_order(self._kept(), self.assumed.lateness)
-        flags = {name: pl.col("flags") & bit != 0 for name, bit in FLAGS.items()}
-        for batch in ticks:
-            with_symbol = batch.with_columns(**flags, symbol=pl.lit(self.contract))
-            yield conform(with_symbol, "clean_ticks")
+            return self._kept()
+        return _in_time_order(self._kept(), self.assumed.lateness)
 
     def _kept(self) -> Iterator[pl.DataFrame]:
         for batch in self._records:
             self.survey.add(batch)
             if self.assumed is not None and self._is_in_order():
-                yield batch.filter(_IS_BOOK, pl.col("symbol") == self.contract, ~_IS_CROSSED)
+                kept = batch.filter(_IS_BOOK, pl.col("symbol") == self.contract, ~_IS_CROSSED)
+                yield kept.select(self._columns)
         self.is_over = True
 
     def _is_in_order(self) -> bool:

@@ -63,5 +63,5 @@ for kernel in kernels():
     load_from_cache(kernel)
 defs.get_repository_def()
 png(notice("Drawn once", "for matplotlib and its fonts"))
-gc.collect()
+
 gc.freeze()

@@ -11,12 +11,15 @@ from typing import Any
 import dagster as dg
 from dagster._core.events import EngineEventData
 from dagster._core.execution.retries import RetryMode
+from dagster._core.executor import child_process_executor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from resources.machine import usable_cores
 
 PRELOAD = ["pipeline_assets.preload"]
 POLARS_THREADS = "POLARS_MAX_THREADS"
+
+POLL_SECONDS = 0.004
 
 
 class ProcessADate(dg.Executor):
@@ -44,6 +47,7 @@ class ProcessADate(dg.Executor):
         """
         at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
         os.environ.setdefault(POLARS_THREADS, str(max(1, usable_cores() // at_once)))
+        child_process_executor.TICK = POLL_SECONDS
         processes = MultiprocessExecutor(
             retries=self.retries,
             max_concurrent=at_once,
