@@ -26,7 +26,17 @@ from kernels.features import (
     schema,
 )
 from kernels.order_flow import ADD, CANCEL, CLEAR, FLOW_OF_SIDE, MODIFY, TRADE
-from kernels.tick_loop import BAR_NS, Bars, Ticks, new_bars, new_walk, resume, walk_bars
+from kernels.tick_loop import (
+    BAR_NS,
+    TILE,
+    Bars,
+    Ticks,
+    end_walk,
+    new_bars,
+    new_walk,
+    resume,
+    walk_on,
+)
 
 _BATCH = 65_536
 """Ticks read at a time, two row groups of the lake, which are decoded side by side."""
@@ -43,28 +53,27 @@ _AS_NUMBERS = (
 class Batch(NamedTuple):
     """Ticks of whole bars.
 
-    rows: the ticks as numbers, `BEFORE` rows before them: the last two-sided book, if `has_book`,
-        and the last tick.
+    frames: the ticks as numbers, in one frame or two, rows before them in each: in the first
+        `BEFORE`, the last two-sided book if `has_book`, and the last tick; in the second that tick.
     n_before: ticks of the day before them.
     first: the first bar's start, in bars.
     n_bars: of bars, the last ones being maybe empty.
     """
 
-    rows: pl.DataFrame
+    frames: list[pl.DataFrame]
     has_book: bool
     n_before: int
     first: int
     n_bars: int
 
-    def arrays(self) -> tuple[Ticks, Book]:
-        """NumPy views of the columns."""
-        return Ticks(*(view(self.rows[name]) for name in _TICK_COLUMNS)), books_of(self.rows)
+    def parts(self) -> Iterator[tuple[int, Ticks, Book]]:
+        """NumPy views of each frame's columns, and how many rows are before its ticks."""
+        for before, rows in zip((BEFORE, 1), self.frames, strict=False):
+            yield before, Ticks(*(view(rows[name]) for name in _TICK_COLUMNS)), books_of(rows)
 
-    def last_two_sided(self) -> int | None:
-        """The last row whose book has a price and size on both sides."""
-        bid_px, ask_px, bid_sz, ask_sz = (levels[0] for levels in books_of(self.rows))
-        rows = np.flatnonzero(~np.isnan(bid_px + ask_px) & (bid_sz > 0) & (ask_sz > 0))
-        return int(rows[-1]) if rows.size else None
+    def rows(self) -> pl.DataFrame:
+        """`BEFORE` rows, then the ticks."""
+        return pl.concat([self.frames[0], *(rows[1:] for rows in self.frames[1:])])
 
 
 BEFORE = 2
@@ -73,7 +82,8 @@ BEFORE = 2
 class WholeBars:
     """Cuts a day's ticks, which come in frames that may end anywhere, into batches of whole bars.
 
-    Of the ticks added the last bar's are kept until one of a later bar comes.
+    Of the ticks added the last bar's are kept until one of a later bar comes. Only these are copied,
+    and as many of the next ones as make the first frame of a batch end with a tile.
     """
 
     def __init__(self) -> None:
@@ -83,36 +93,58 @@ class WholeBars:
 
     def add(self, ticks: pl.DataFrame) -> Batch | None:
         """The bars that are whole once these ticks have come, later ones than those before."""
-        batch, rows = None, ticks.select(_COLUMNS).with_columns(_AS_NUMBERS)
+        rows = ticks.select(_COLUMNS).with_columns(_AS_NUMBERS).rechunk()
         if self._bar is None:
             self._bar, self._before = rows["ts_event"][0] // BAR_NS, rows[[0, 0]]
-        bar = rows["ts_event"][-1] // BAR_NS
+        bar, batch = rows["ts_event"][-1] // BAR_NS, None
         if bar != self._bar:
             whole = rows["ts_event"].search_sorted(bar * BAR_NS, "left")
-            self._kept.append(rows[:whole])
-            batch, rows = self.rest(bar), rows[whole:]
+            batch, rows = self._cut(rows[:whole], bar), rows[whole:]
         self._kept.append(rows)
         return batch
 
-    def rest(self, next_bar: int | None = None) -> Batch:
-        """What has been kept, the last bar or, if the next one to come is known, those up to it."""
-        rows = pl.concat([self._before, *self._kept], rechunk=True)
-        n_bars = 1 if next_bar is None else next_bar - self._bar
-        batch = Batch(rows, self._has_book, self._n_before, self._bar, n_bars)
-        last = batch.last_two_sided()
-        self._before, self._has_book = rows[[last or 0, -1]], last is not None
-        self._n_before += rows.height - BEFORE
+    def rest(self) -> Batch:
+        """What has been kept, the last bar."""
+        return self._cut(self._kept.pop(), self._bar + 1)
+
+    def _cut(self, rows: pl.DataFrame, next_bar: int) -> Batch:
+        """What has been kept and some rows more, with which the bars before the next one are whole."""
+        n_kept = sum(frame.height for frame in self._kept)
+        to_tile = TILE - (self._n_before + n_kept) % TILE
+        frames = [pl.concat([self._before, *self._kept, rows[:to_tile]], rechunk=True)]
+        if to_tile < rows.height:
+            frames.append(rows[to_tile - 1 :])
+        n_bars = next_bar - self._bar
+        batch = Batch(frames, self._has_book, self._n_before, self._bar, n_bars)
+        book, last = _last_two_sided(frames), frames[-1][[-1]]
+        self._before, self._has_book = (
+            pl.concat([last if book is None else book, last]),
+            book is not None,
+        )
+        self._n_before += n_kept + rows.height
         self._bar, self._kept = next_bar, []
         return batch
 
 
+def _last_two_sided(frames: list[pl.DataFrame]) -> pl.DataFrame | None:
+    """The last row that has a price and size on both sides."""
+    for rows in reversed(frames):
+        bid_px, ask_px, bid_sz, ask_sz = (levels[0] for levels in books_of(rows))
+        found = np.flatnonzero(~np.isnan(bid_px + ask_px) & (bid_sz > 0) & (ask_sz > 0))
+        if found.size:
+            return rows[[int(found[-1])]]
+    return None
+
+
 def walk(batch: Batch, point: float) -> Bars:
     """A batch through the tick loop."""
-    ticks, book = batch.arrays()
-    bars, before = new_bars(batch.n_bars), new_walk()
+    bars, walk, n_before = new_bars(batch.n_bars), new_walk(), batch.n_before
     if batch.has_book:
-        resume(before, book, 0, point, batch.first * BAR_NS)
-    walk_bars(ticks, book, BEFORE, batch.n_before, point, batch.first, batch.n_bars, before, bars)
+        resume(walk, books_of(batch.frames[0]), 0, point, batch.first * BAR_NS)
+    for start, ticks, book in batch.parts():
+        walk_on(ticks, book, start, n_before, point, batch.first, walk, bars)
+        n_before += ticks.ts.size - start
+    end_walk(batch.first, batch.n_bars, walk, bars)
     return bars
 
 
@@ -121,8 +153,8 @@ def _bars_of(batch: Batch, point: float) -> tuple[pl.DataFrame, Bars, pl.DataFra
     bars = walk(batch, point)
     starts = pl.DataFrame({"bar": np.arange(batch.first, batch.first + batch.n_bars)})
     updated = np.flatnonzero(bars.last_book >= 0)
-    books = batch.rows.select(_LADDER_COLUMNS)[bars.last_book[updated]]
-    return starts, bars, starts[updated].hstack(books)
+    rows = bars.last_book[updated] - batch.n_before + BEFORE
+    return starts, bars, starts[updated].hstack(batch.rows().select(_LADDER_COLUMNS)[rows])
 
 
 class BarsSoFar:

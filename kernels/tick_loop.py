@@ -50,7 +50,7 @@ class Bars(NamedTuple):
     actions: (n, actions) int64, ticks by action code.
     traded: (n, sides) int64, traded size by side code.
     flow: (n, FLOW) int64, by resting side's code, band and kind.
-    last_book: (n,) int64 row, in the present batch, of the bar's last two-sided book; -1 if none.
+    last_book: (n,) int64, which of the day's ticks has the bar's last two-sided book; -1 if none.
     """
 
     twa: np.ndarray
@@ -249,7 +249,7 @@ def _count(ticks, start, stop, walk, bar, bars) -> None:
 
 @lean_inner
 def _divide(ticks, begin, first_bar, walk, bars) -> int:
-    """Divide a tile, the batch's rows from `begin` on, into runs, and count; how many they are."""
+    """Divide a tile, the day's ticks from `begin` on, into runs, and count; how many they are."""
     runs, run, start = walk.runs, 0, 0
     ts, microprice, weight = ticks.ts, walk.microprice, walk.weight
     while start < ts.size:
@@ -311,27 +311,31 @@ def _part(ticks, start, stop) -> Ticks:
 
 
 @lean_kernel
-def walk_bars(batch, book, start, before, point, first_bar, n_bars, walk, bars) -> None:
-    """Rows of a batch from `start` on, which are whole bars, tile by tile.
+def walk_on(batch, book, start, before, point, first_bar, walk, bars) -> None:
+    """Rows of a batch from `start` on, tile by tile; `walk` carries over to the next ones.
 
     start: at least 1, as the row before is looked at too. before: ticks of the day before `start`.
-    point: price of one point, in price units. first_bar: the first bar's start, in bars. n_bars: of
-    bars, the last ones being maybe empty.
+    point: price of one point, in price units. first_bar: the first bar's start, in bars.
     """
-    stop = start - before % TILE
+    first, stop = start, start - before % TILE
     while start < batch.ts.size:
         stop = min(stop + TILE, batch.ts.size)
         n = stop - start
         tile = _part(batch, start, stop)
         _measure(tile, book, start, point, walk)
-        n_runs = _divide(tile, start, first_bar, walk, bars)
+        n_runs = _divide(tile, before + start - first, first_bar, walk, bars)
         price, touch = walk.price[1 : n + 1], touch_of(book, start, n)
         for k in range(N_STATE):
             state(k, touch, price, point, walk.depth, walk.value[:n])
             _average(k, walk.value, n_runs, walk, bars.twa)
         start = stop
-    walk.runs.bar[0], walk.runs.start[0], walk.runs.last[0] = n_bars, 0, -1
-    walk.runs.wait[0] = 0.0
-    _end_bar(walk, 0, first_bar, n_bars)
+
+
+@lean_kernel
+def end_walk(first_bar, next_bar, walk, bars) -> None:
+    """Write the averages of the open bar and of the empty ones before the next."""
+    runs = walk.runs
+    runs.bar[0], runs.start[0], runs.last[0], runs.wait[0] = next_bar, 0, -1, 0.0
+    _end_bar(walk, 0, first_bar, next_bar)
     for k in range(N_STATE):
         _average(k, walk.value, 1, walk, bars.twa)
