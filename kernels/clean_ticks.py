@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import date
+from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 import polars as pl
@@ -121,31 +122,36 @@ def clean_ticks(
             record without a time.
         ValueError: `take` left batches unread.
     """
-    assumed = _likely_contract(records, instrument, day)
+    assumed, batches = _likely_contract(records, instrument, day)
     while True:
-        reading = Reading(records, instrument, day, assumed)
+        reading = Reading(batches, instrument, day, assumed)
         ticks = take(reading)
         if not reading.is_over:
             raise ValueError(f"{take} has to read all batches of the ticks")
         contract = reading.survey.contract()
         if contract == assumed:
             return CleanTicks(ticks, reading.contract, reading.dropped)
-        assumed = contract
+        assumed, batches = contract, records
 
 
 def _likely_contract(
     records: Iterable[pl.DataFrame], instrument: Instrument, day: date
-) -> Contract | None:
-    """The contract to keep by a day's first records, in order, None if they cannot tell."""
-    first, left = Survey(instrument, day), _FIRST_RECORDS
-    for batch in records:
+) -> tuple[Contract | None, Iterator[pl.DataFrame]]:
+    """The contract to keep by a day's first records, in order, None if they cannot tell.
+
+    With all batches, also those that were looked at.
+    """
+    batches, seen, first, left = iter(records), [], Survey(instrument, day), _FIRST_RECORDS
+    for batch in batches:
         first.add(batch)
+        seen.append(batch)
         left -= batch.height
         if left <= 0:
             break
+    contract = None
     with suppress(UnusableDay):
-        return first.contract()._replace(lateness=None)
-    return None
+        contract = first.contract()._replace(lateness=None)
+    return contract, chain(seen, batches)
 
 
 def _in_time_order(ticks: Iterator[pl.DataFrame], lateness: int) -> Iterator[pl.DataFrame]:

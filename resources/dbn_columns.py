@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import databento_dbn
 import numpy as np
@@ -46,6 +47,7 @@ undefined. Rows of another record type than MBP-10 keep their header; the rest i
 """
 
 _WORD = 8
+_UNKNOWN = 255
 _TILE = 64
 """Records taken apart at a time: they stay in the first-level cache until every field is copied."""
 _NS_PER_DAY = 86_400_000_000_000
@@ -143,112 +145,118 @@ def columns(
     )
 
 
-def _take_apart(
-    records: np.ndarray, rows: np.ndarray, fields: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    """One contiguous array a field: int64 of 8-byte fields, uint32 of shorter ones."""
-    long, short, words, places, shifts = _plan(fields)
-    longs = np.empty((len(long), rows.size), np.int64)
-    shorts = np.empty((len(short), rows.size), np.uint32)
-    as_words = np.require(records, requirements="A").view(np.int64)
-    as_words = as_words.reshape(-1, MBP10_DTYPE.itemsize // _WORD)
-    _spread(as_words, rows, words, places, shifts, longs, shorts)
-    return dict(zip(long, longs, strict=True)) | dict(zip(short, shorts, strict=True))
+class _Plan(NamedTuple):
+    """How fields are taken out of records: prices, other 8-byte fields and shorter ones, in this order.
+
+    words: which of a record's words they are in. places, shifts: of each field the index of its word
+    among these and its first bit there.
+    """
+
+    prices: list[str]
+    longs: list[str]
+    shorts: list[str]
+    words: np.ndarray
+    places: np.ndarray
+    shifts: np.ndarray
 
 
 @lru_cache
-def _plan(
-    fields: tuple[str, ...],
-) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """The 8-byte fields and the shorter ones, the words of a record they are in, and for each
-
-    field the index of its word among these and its first bit there.
-    """
-    long = [name for name in fields if MBP10_DTYPE[name].itemsize == _WORD]
-    short = [name for name in fields if MBP10_DTYPE[name].itemsize < _WORD]
-    offsets = np.array([MBP10_DTYPE.fields[name][1] for name in (*long, *short)], np.int64)
-    words, places = np.unique(offsets // _WORD, return_inverse=True)
-    return long, short, words, places, 8 * (offsets % _WORD)
+def _plan(fields: tuple[str, ...]) -> _Plan:
+    prices = [name for name in fields if SCHEMA[name] == pl.Float64]
+    longs = [name for name in fields if SCHEMA[name] == INSTANT]
+    shorts = [name for name in fields if MBP10_DTYPE[name].itemsize < _WORD]
+    offsets = [MBP10_DTYPE.fields[name][1] for name in (*prices, *longs, *shorts)]
+    words, places = np.unique(np.array(offsets, np.int64) // _WORD, return_inverse=True)
+    shifts = 8 * (np.array(offsets, np.int64) % _WORD)
+    return _Plan(prices, longs, shorts, words, places, shifts)
 
 
-@njit(cache=True, nogil=True)
-def _spread(records, rows, words, places, shifts, longs, shorts) -> None:
+def _take_apart(
+    records: np.ndarray, rows: np.ndarray, fields: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """One contiguous array a field: float64 of prices, int64 of times, uint32 of the rest."""
+    plan = _plan(fields)
+    prices = np.empty((len(plan.prices), rows.size))
+    longs = np.empty((len(plan.longs), rows.size), np.int64)
+    shorts = np.empty((len(plan.shorts), rows.size), np.uint32)
+    as_words = np.require(records, requirements="A").view(np.int64)
+    as_words = as_words.reshape(-1, MBP10_DTYPE.itemsize // _WORD)
+    _spread(as_words, rows, *plan[-3:], prices, longs, shorts)
+    names = (*plan.prices, *plan.longs, *plan.shorts)
+    return dict(zip(names, (*prices, *longs, *shorts), strict=True))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread(records, rows, words, places, shifts, prices, longs, shorts) -> None:
     """Fields of some records to an array each, a tile of records at a time.
 
-    records: (n, 46) int64. words: which of a record's words are needed. places, shifts: of each
-    field, `longs` before `shorts`, the index in `words` and the first bit. longs, shorts:
-    (k, rows) int64 and uint32; in what is narrower than 32 bits the bits above are garbage.
+    records: (n, 46) int64. words, places, shifts: of a `_Plan`. prices, longs, shorts: (k, rows)
+    float64, int64 and uint32; in what is narrower than 32 bits the bits above are garbage.
+
+    A price is divided by its scale, which gives the double nearest to the decimal price; multiplying
+    by 1e-9 would not.
     """
     tile = np.empty((words.size, _TILE), np.int64)
+    first_long, first_short = prices.shape[0], prices.shape[0] + longs.shape[0]
     for start in range(0, rows.size, _TILE):
         size = min(_TILE, rows.size - start)
         for i in range(size):
             record = records[rows[start + i]]
             for word in range(words.size):
                 tile[word, i] = record[words[word]]
+        for j in range(prices.shape[0]):
+            source, price = tile[places[j]], prices[j][start : start + size]
+            for i in range(size):
+                price[i] = source[i] / PRICE_SCALE
         for j in range(longs.shape[0]):
-            source, to = tile[places[j]], longs[j][start : start + size]
+            source, long = tile[places[first_long + j]], longs[j][start : start + size]
             for i in range(size):
-                to[i] = source[i]
+                long[i] = source[i]
         for j in range(shorts.shape[0]):
-            field = longs.shape[0] + j
-            source, shift = tile[places[field]], shifts[field]
-            to = shorts[j][start : start + size]
+            source, shift = tile[places[first_short + j]], shifts[first_short + j]
+            short = shorts[j][start : start + size]
             for i in range(size):
-                to[i] = source[i] >> shift
+                short[i] = source[i] >> shift
 
 
 def _column(path: Path, name: str, raw: np.ndarray) -> pl.Series:
     """One column of `SCHEMA` from what `_take_apart` gives of a field."""
     dtype = SCHEMA[name]
     if dtype == pl.Float64:
-        return _prices(name, raw)
+        return _null_where(pl.Series(name, raw), raw == UNDEF_PRICE / PRICE_SCALE)
     if dtype == INSTANT:
-        return _times(name, raw)
+        undefined = raw.view(np.uint64) == UNDEF_TIMESTAMP
+        return _null_where(pl.Series(name, raw).cast(INSTANT), undefined)
     if isinstance(dtype, pl.Enum):
-        return _codes(path, name, raw.astype(np.uint8), dtype)
+        return _codes(path, name, raw, dtype)
     return pl.Series(name, raw.astype(MBP10_DTYPE[name], copy=False))
 
 
-def _times(name: str, raw: np.ndarray) -> pl.Series:
-    """Instants of nanoseconds since 1970, null where undefined."""
-    series = pl.Series(name, raw).cast(INSTANT)
-    undefined = raw.view(np.uint64) == UNDEF_TIMESTAMP
+def _null_where(series: pl.Series, undefined: np.ndarray) -> pl.Series:
     return series.set(pl.Series(undefined), None) if undefined.any() else series
 
 
-def _prices(name: str, raw: np.ndarray) -> pl.Series:
-    """Float64 prices of 1e-9 integers, null where undefined."""
-    prices = np.empty(raw.size)
-    undefined = _to_decimal(raw, prices)
-    series = pl.Series(name, prices)
-    return series.set(pl.Series(raw == UNDEF_PRICE), None) if undefined else series
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _to_decimal(raw, prices) -> int:
-    """Decimal prices of 1e-9 integers; the number of undefined ones.
-
-    Dividing gives the double nearest to the decimal price; multiplying by 1e-9 would not.
-    """
-    undefined = 0
-    for i in range(raw.size):
-        prices[i] = raw[i] / PRICE_SCALE
-        undefined += raw[i] == UNDEF_PRICE
-    return undefined
-
-
-def _codes(path: Path, name: str, letters: np.ndarray, dtype: pl.Enum) -> pl.Series:
-    """Enum of one-letter codes (uint8 ASCII, 0 for none); another letter is a corrupt record."""
-    lookup = np.full(256, 255, np.uint8)
+def _codes(path: Path, name: str, raw: np.ndarray, dtype: pl.Enum) -> pl.Series:
+    """Enum of one-letter codes (ASCII, 0 for none); another letter is a corrupt record."""
+    lookup = np.full(256, _UNKNOWN, np.uint8)
     lookup[[ord(letter) for letter in dtype.categories]] = np.arange(len(dtype.categories))
-    codes = lookup[letters]
+    codes = np.empty(raw.size, np.uint8)
+    has_unknown = _look_up(raw, lookup, codes)
     series = pl.Series(name, codes)
-    unknown = codes == 255
-    if unknown.any():
-        if letters[unknown].any():
-            raise DbnError(
-                path, f"corrupt: unknown {name} {bytes(letters[unknown])[:8]}", REDELIVER
-            )
+    if has_unknown:
+        unknown = codes == _UNKNOWN
+        letters = raw[unknown].astype(np.uint8)
+        if letters.any():
+            raise DbnError(path, f"corrupt: unknown {name} {bytes(letters)[:8]}", REDELIVER)
         series = series.set(pl.Series(unknown), None)
     return series.cat.to(dtype)
+
+
+@njit(cache=True, nogil=True)
+def _look_up(raw, lookup, codes) -> bool:
+    """The codes of letters, in the lowest eight bits of `raw`; whether one is unknown."""
+    has_unknown = False
+    for i in range(raw.size):
+        codes[i] = lookup[raw[i] & 0xFF]
+        has_unknown |= codes[i] == _UNKNOWN
+    return has_unknown

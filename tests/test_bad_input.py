@@ -1,6 +1,7 @@
 """What a day that cannot be used says, and what a thin day gives."""
 
 import random
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -252,8 +253,12 @@ def test_no_tick_gives_empty_tables_and_null_levels():
     assert levels_of(tables) == tables["session_levels"]["symbol"].to_list() == [None] * 4
 
 
-def test_file_replaced_while_it_is_read_is_refused(tmp_path: Path) -> None:
+def test_file_replaced_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The contract would be that of another file than its ticks."""
+    monkeypatch.setattr(resources.dbn_records, "BLOCK_RECORDS", 10)
+    monkeypatch.setattr(sys.modules["kernels.clean_ticks"], "_FIRST_RECORDS", 20)
     path, out, other = (tmp_path / name for name in ("day.dbn", "ticks.parquet", "other.dbn"))
     path.write_bytes(DAY_BYTES)
     other.write_bytes(DAY_BYTES + BOOK)
