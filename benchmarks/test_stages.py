@@ -6,8 +6,10 @@
 import json
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,16 +20,15 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import kernels
 from benchmarks.conftest import DAY
-from kernels import tick_loop
-from kernels.book import Book
+from kernels.bar5s import read_ahead
 from kernels.features import BAND_EDGES, BANDS, BOOK_COLUMNS
+from kernels.whole_bars import Batch, WholeBars, walk
 from resources.dbn_records import MBP10_DTYPE, read_records
 from resources.lake import Made, write_table
 from tests import oracle
 
 ROUNDS = 5
 _SLICE = 20_000
-BAR5S = sys.modules["kernels.bar5s"]
 BOOKS = [name for what in ("bid_px", "ask_px", "bid_sz", "ask_sz") for name in BOOK_COLUMNS[what]]
 
 
@@ -36,24 +37,17 @@ def measure(benchmark: BenchmarkFixture, work, *arguments, rounds: int = ROUNDS)
     return benchmark.pedantic(work, arguments, rounds=rounds, warmup_rounds=1)
 
 
-def read_day(path: Path) -> list[tuple[tick_loop.Ticks, Book]]:
-    """All batches of a day as the tick loop takes them."""
-    ticks = pl.scan_parquet(path)
-    n_ticks = ticks.select(pl.len()).collect().item()
-    return [BAR5S._as_arrays(batch) for batch in BAR5S._batches(ticks, n_ticks)]
+def read_day(path: Path) -> list[Batch]:
+    """All of a day's ticks in batches as the tick loop takes them."""
+    bars = WholeBars()
+    batches = [bars.add(ticks) for ticks in read_ahead(pl.scan_parquet(path))]
+    return [*filter(None, batches), bars.rest()]
 
 
-def walk(batches: list[tuple[tick_loop.Ticks, Book]], threads: int) -> tick_loop.Bars:
-    """The tick loop over batches."""
-    first = batches[0][0].ts[0] // tick_loop.BAR_NS
-    n_bars = batches[-1][0].ts[-1] // tick_loop.BAR_NS - first + 1
-    bars, state = tick_loop.new_bars(n_bars), tick_loop.new_walk()
-    with ThreadPoolExecutor(threads) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pl, "thread_pool_size", lambda: threads)
-        for ticks, books in batches:
-            state = BAR5S._walk_batch(ticks, books, 1.0, first, state, bars, pool)
-    tick_loop.end_walk(state, first, n_bars, bars)
-    return bars
+def walk_all(batches: list[Batch], threads: int) -> int:
+    """All batches through the tick loop, side by side; how many ticks it counted."""
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(int(bars.actions.sum()) for bars in pool.map(partial(walk, point=1.0), batches))
 
 
 def test_yardstick_decompress(benchmark: BenchmarkFixture, raw: Path) -> None:
@@ -69,8 +63,8 @@ def test_clean_ticks_dbn_to_parquet(
 
 
 def test_read_back_the_books(benchmark: BenchmarkFixture, ticks: Path) -> None:
-    """The columns that bars need, in batches."""
-    measure(benchmark, read_day, ticks)
+    """The columns that bars need, in batches that are not kept."""
+    measure(benchmark, lambda: deque(read_ahead(pl.scan_parquet(ticks)), maxlen=0))
 
 
 def test_bar5s_parquet_to_parquet(benchmark: BenchmarkFixture, ticks: Path, tmp_path: Path) -> None:
@@ -108,15 +102,14 @@ def test_levels_episodes_approach_vectors(benchmark: BenchmarkFixture, bars: pl.
 def test_tick_loop(benchmark: BenchmarkFixture, ticks: Path, threads: int) -> None:
     """The kernel alone, over batches read beforehand: they come from main memory."""
     batches = read_day(ticks)
-    bars = measure(benchmark, walk, batches, threads)
-    assert bars.actions.sum() == sum(ticks.ts.size - 1 for ticks, _ in batches)
+    counted = measure(benchmark, walk_all, batches, threads)
+    assert counted == pl.scan_parquet(ticks).select(pl.len()).collect().item()
 
 
 def test_yardstick_memory_pass(benchmark: BenchmarkFixture, ticks: Path) -> None:
     """Adding up the same columns: what reading the kernel's bytes costs at least."""
-    batches = read_day(ticks)
-    columns = [c for tick, books in batches for group in books for c in group]
-    columns += [c for tick, _ in batches for c in tick]
+    parts = [part for batch in read_day(ticks) for part in batch.parts()]
+    columns = [column for _, ticks, book in parts for levels in (ticks, *book) for column in levels]
     measure(benchmark, lambda: sum(float(column.sum()) for column in columns))
 
 

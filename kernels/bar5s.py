@@ -8,144 +8,28 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from kernels.book import ASK, BID, Book, books_of, view
+from kernels.book import ASK, BID
 from kernels.end_of_bar import end_of_bar
 from kernels.features import (
     BANDS,
     BELOW_ABOVE,
-    BOOK_COLUMNS,
     FLOW_SUMS,
     SIDES,
     STATE,
     conform,
     schema,
 )
+from kernels.holding import BAR_NS
 from kernels.order_flow import ADD, CANCEL, CLEAR, FLOW_OF_SIDE, MODIFY, TRADE
-from kernels.tick_loop import (
-    BAR_NS,
-    TILE,
-    Bars,
-    Ticks,
-    end_walk,
-    new_bars,
-    new_walk,
-    resume,
-    walk_on,
-)
+from kernels.tick_loop import Bars
+from kernels.whole_bars import BEFORE, COLUMNS, LADDER_COLUMNS, Batch, WholeBars, walk
 
 _BATCH = 65_536
 """Ticks read at a time, two row groups of the lake, which are decoded side by side."""
-
-_TICK_COLUMNS = ["ts_event", "action", "side", "price", "size"]
-_LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
-_COLUMNS = [*_TICK_COLUMNS, *_LADDER_COLUMNS]
-_AS_NUMBERS = (
-    pl.selectors.float().fill_null(float("nan")),
-    pl.col("ts_event", "action", "side").to_physical(),
-)
-
-
-class Batch(NamedTuple):
-    """Ticks of whole bars.
-
-    frames: the ticks as numbers, in one frame or two, rows before them in each: in the first
-        `BEFORE`, the last two-sided book if `has_book`, and the last tick; in the second that tick.
-    n_before: ticks of the day before them.
-    first: the first bar's start, in bars.
-    n_bars: of bars, the last ones being maybe empty.
-    """
-
-    frames: list[pl.DataFrame]
-    has_book: bool
-    n_before: int
-    first: int
-    n_bars: int
-
-    def parts(self) -> Iterator[tuple[int, Ticks, Book]]:
-        """NumPy views of each frame's columns, and how many rows are before its ticks."""
-        for before, rows in zip((BEFORE, 1), self.frames, strict=False):
-            yield before, Ticks(*(view(rows[name]) for name in _TICK_COLUMNS)), books_of(rows)
-
-    def rows(self) -> pl.DataFrame:
-        """`BEFORE` rows, then the ticks."""
-        return pl.concat([self.frames[0], *(rows[1:] for rows in self.frames[1:])])
-
-
-BEFORE = 2
-
-
-class WholeBars:
-    """Cuts a day's ticks, which come in frames that may end anywhere, into batches of whole bars.
-
-    Of the ticks added the last bar's are kept until one of a later bar comes. Only these are copied,
-    and as many of the next ones as make the first frame of a batch end with a tile.
-    """
-
-    def __init__(self) -> None:
-        self._bar: int | None = None
-        self._kept: list[pl.DataFrame] = []
-        self._before, self._has_book, self._n_before = None, False, 0
-
-    def add(self, ticks: pl.DataFrame) -> Batch | None:
-        """The bars that are whole once these ticks have come, later ones than those before."""
-        rows = ticks.select(_COLUMNS).with_columns(_AS_NUMBERS).rechunk()
-        if self._bar is None:
-            self._bar, self._before = rows["ts_event"][0] // BAR_NS, rows[[0, 0]]
-        bar, batch = rows["ts_event"][-1] // BAR_NS, None
-        if bar != self._bar:
-            whole = rows["ts_event"].search_sorted(bar * BAR_NS, "left")
-            batch, rows = self._cut(rows[:whole], bar), rows[whole:]
-        self._kept.append(rows)
-        return batch
-
-    def rest(self) -> Batch:
-        """What has been kept, the last bar."""
-        return self._cut(self._kept.pop(), self._bar + 1)
-
-    def _cut(self, rows: pl.DataFrame, next_bar: int) -> Batch:
-        """What has been kept and some rows more, with which the bars before the next one are whole."""
-        n_kept = sum(frame.height for frame in self._kept)
-        to_tile = TILE - (self._n_before + n_kept) % TILE
-        frames = [pl.concat([self._before, *self._kept, rows[:to_tile]], rechunk=True)]
-        if to_tile < rows.height:
-            frames.append(rows[to_tile - 1 :])
-        n_bars = next_bar - self._bar
-        batch = Batch(frames, self._has_book, self._n_before, self._bar, n_bars)
-        book, last = _last_two_sided(frames), frames[-1][[-1]]
-        self._before, self._has_book = (
-            pl.concat([last if book is None else book, last]),
-            book is not None,
-        )
-        self._n_before += n_kept + rows.height
-        self._bar, self._kept = next_bar, []
-        return batch
-
-
-def _last_two_sided(frames: list[pl.DataFrame]) -> pl.DataFrame | None:
-    """The last row that has a price and size on both sides."""
-    for rows in reversed(frames):
-        bid_px, ask_px, bid_sz, ask_sz = (levels[0] for levels in books_of(rows))
-        found = np.flatnonzero(~np.isnan(bid_px + ask_px) & (bid_sz > 0) & (ask_sz > 0))
-        if found.size:
-            return rows[[int(found[-1])]]
-    return None
-
-
-def walk(batch: Batch, point: float) -> Bars:
-    """A batch through the tick loop."""
-    bars, walk, n_before = new_bars(batch.n_bars), new_walk(), batch.n_before
-    if batch.has_book:
-        resume(walk, books_of(batch.frames[0]), 0, point, batch.first * BAR_NS)
-    for start, ticks, book in batch.parts():
-        walk_on(ticks, book, start, n_before, point, batch.first, walk, bars)
-        n_before += ticks.ts.size - start
-    end_walk(batch.first, batch.n_bars, walk, bars)
-    return bars
 
 
 def _bars_of(batch: Batch, point: float) -> tuple[pl.DataFrame, Bars, pl.DataFrame]:
@@ -154,7 +38,7 @@ def _bars_of(batch: Batch, point: float) -> tuple[pl.DataFrame, Bars, pl.DataFra
     starts = pl.DataFrame({"bar": np.arange(batch.first, batch.first + batch.n_bars)})
     updated = np.flatnonzero(bars.last_book >= 0)
     rows = bars.last_book[updated] - batch.n_before + BEFORE
-    return starts, bars, starts[updated].hstack(batch.rows().select(_LADDER_COLUMNS)[rows])
+    return starts, bars, starts[updated].hstack(batch.rows().select(LADDER_COLUMNS)[rows])
 
 
 class BarsSoFar:
@@ -209,17 +93,28 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
     Returns:
         Table `bar5s`, one row a bar from the first tick's to the last tick's; no row for no tick.
     """
-    bars, columns = BarsSoFar(point), ticks.select("symbol", *_COLUMNS)
-    for start in range(0, ticks.select(pl.len()).collect().item(), _BATCH):
-        bars.add(columns.slice(start, _BATCH).collect())
+    bars = BarsSoFar(point)
+    for frame in read_ahead(ticks):
+        bars.add(frame)
     return bars.table()
+
+
+def read_ahead(ticks: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """What bars are made of, in batches, each being read while the one before is worked on."""
+    columns, n_ticks = ticks.select("symbol", *COLUMNS), ticks.select(pl.len()).collect().item()
+    batches = (columns.slice(start, _BATCH).collect() for start in range(0, n_ticks, _BATCH))
+    with ThreadPoolExecutor(1) as reader:
+        pending = reader.submit(next, batches, None)
+        while (batch := pending.result()) is not None:
+            pending = reader.submit(next, batches, None)
+            yield batch
 
 
 def _table(
     grid: pl.DataFrame, symbol: str, bars: Bars, books: pl.DataFrame, point: float
 ) -> pl.DataFrame:
     """Table `bar5s`: what the tick loop gives of each bar of a grid, and what follows from it."""
-    books = books.select(pl.col(_LADDER_COLUMNS).fill_nan(None))
+    books = books.select(pl.col(LADDER_COLUMNS).fill_nan(None))
     return conform(
         grid.select(
             bar_ts=(pl.col("bar") * BAR_NS).cast(pl.Datetime("ns", "UTC")), symbol=pl.lit(symbol)

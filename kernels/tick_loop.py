@@ -24,12 +24,12 @@ from kernels.book import (
     sum_depth,
     touch_of,
 )
-from kernels.compiling import lean_inner, lean_kernel, lean_sum
+from kernels.compiling import lean_inner, lean_kernel
 from kernels.features import ACTION, LEVELS, SIDE
+from kernels.holding import BAR_NS, NOW, SINCE, Runs, average, begin_run, hold_books, new_runs
 from kernels.order_flow import FLOW, add_sizes_at, count, events_of_side, places_of_events
 from kernels.prefetch import ask_for
 
-BAR_NS = 5_000_000_000
 TILE = 512
 
 
@@ -60,31 +60,10 @@ class Bars(NamedTuple):
     last_book: np.ndarray
 
 
-class Runs(NamedTuple):
-    """A tile's ticks by bar: runs of n bars, at most as many as ticks.
-
-    bar: (n,) int64. start: (n,) int64, row in the tile. last: (n,) int64, row of the last two-sided
-        book, -1 if none.
-    wait: (n,) float64 ns that the state before holds within the run's bar.
-    ended: (n,) int64, bar that ends as the run begins, -1 if none does.
-    rest: (n,) float64 ns that the state before holds until then. width: (n,) float64 ns over which
-        that bar is averaged, 0 if it has no state.
-    """
-
-    bar: np.ndarray
-    start: np.ndarray
-    last: np.ndarray
-    ended: np.ndarray
-    wait: np.ndarray
-    rest: np.ndarray
-    width: np.ndarray
-
-
 class Walk(NamedTuple):
     """What the tick loop carries from tile to tile, then what it knows of the tile's ticks.
 
-    clock: (3,) int64: open bar; ns up to which it is integrated, -1 before the first two-sided
-        book; ns since when a state exists in it.
+    clock: (3,) int64, by the places named in `kernels.holding`.
     held: (N_STATE,) float64, the state that holds.
     integral: (N_STATE,) float64, ns x state over the open bar.
     price: (TILE + 1,) float64, the microprice that holds before and after each tick, NaN before the
@@ -115,9 +94,6 @@ class Walk(NamedTuple):
     runs: Runs
 
 
-_BAR, _NOW, _SINCE = range(3)
-
-
 def new_bars(n: int) -> Bars:
     """Bars without ticks."""
     return Bars(
@@ -144,7 +120,7 @@ def new_walk() -> Walk:
         event=np.empty(TILE),
         before=np.empty(TILE, np.uint32),
         after=np.empty(TILE, np.uint32),
-        runs=Runs(*np.empty((4, TILE), np.int64), *np.empty((3, TILE))),
+        runs=new_runs(TILE),
     )
 
 
@@ -156,7 +132,7 @@ def resume(walk: Walk, book: Book, row: int, point: float, bar_ns: int) -> None:
     states = np.empty((N_STATE, 1))
     states_at_own_price(book, row, walk.price[-1:], point, walk.depth, states)
     walk.held[:] = states[:, 0]
-    walk.clock[_NOW] = walk.clock[_SINCE] = bar_ns
+    walk.clock[NOW] = walk.clock[SINCE] = bar_ns
 
 
 @lean_inner
@@ -209,97 +185,6 @@ def _measure_side(ticks, book, start, at, price, point, walk) -> None:
 
 
 @lean_inner
-def _end_bar(walk, run, first_bar, bar) -> None:
-    """End the open bar as a run of another one begins, and open that."""
-    runs, end = walk.runs, (first_bar + walk.clock[_BAR] + 1) * BAR_NS
-    runs.ended[run], runs.width[run] = walk.clock[_BAR], 0.0
-    if walk.clock[_NOW] >= 0:
-        runs.rest[run] = end - walk.clock[_NOW]
-        runs.width[run] = end - walk.clock[_SINCE]
-        walk.clock[_NOW] = walk.clock[_SINCE] = (first_bar + bar) * BAR_NS
-    walk.clock[_BAR] = bar
-
-
-@lean_inner
-def _hold_books(ts, microprice, weight) -> tuple[int, int]:
-    """How long the books of a run of the open bar's ticks hold: the weight of each two-sided one.
-
-    ts, microprice, weight: (n,), of the run; the last two-sided book's weight is 0. Returns the
-    rows of the first and last one, -1 if there is none.
-    """
-    first = last = -1
-    weight[:] = 0.0
-    for i in range(ts.size):
-        if microprice[i] == microprice[i]:
-            if last >= 0:
-                weight[last] = ts[i] - ts[last]
-            else:
-                first = i
-            last = i
-    return first, last
-
-
-@lean_inner
-def _count(ticks, start, stop, walk, bar, bars) -> None:
-    """Add the tile's ticks from start to stop to the counts of their bar."""
-    before, after = walk.before[start:stop], walk.after[start:stop]
-    sums = bars.actions[bar], bars.traded[bar], bars.flow[bar]
-    count(_part(ticks, start, stop), walk.place[start:stop], before, after, *sums)
-
-
-@lean_inner
-def _divide(ticks, begin, first_bar, walk, bars) -> int:
-    """Divide a tile, the day's ticks from `begin` on, into runs, and count; how many they are."""
-    runs, run, start = walk.runs, 0, 0
-    ts, microprice, weight = ticks.ts, walk.microprice, walk.weight
-    while start < ts.size:
-        bar = ts[start] // BAR_NS - first_bar
-        stop = start + np.searchsorted(ts[start:], (first_bar + bar + 1) * BAR_NS)
-        runs.bar[run], runs.start[run], runs.ended[run] = bar, start, -1
-        if bar != walk.clock[_BAR]:
-            _end_bar(walk, run, first_bar, bar)
-        first, last = _hold_books(ts[start:stop], microprice[start:stop], weight[start:stop])
-        runs.last[run], runs.wait[run] = start + last if last >= 0 else -1, 0.0
-        if last >= 0:
-            if walk.clock[_NOW] >= 0:
-                runs.wait[run] = ts[start + first] - walk.clock[_NOW]
-            else:
-                walk.clock[_SINCE] = ts[start + first]
-            walk.clock[_NOW] = ts[start + last]
-            bars.last_book[bar] = begin + start + last
-        _count(ticks, start, stop, walk, bar, bars)
-        run, start = run + 1, stop
-    return run
-
-
-@lean_sum
-def _weighted_sum(weight, value) -> float:
-    total = 0.0
-    for i in range(weight.size):
-        total += weight[i] * value[i]
-    return total
-
-
-@lean_inner
-def _average(k, value, n_runs, walk, twa) -> None:
-    """State feature k of a tile's books, (n,), over its runs; averages of bars that end."""
-    runs, held, integral = walk.runs, walk.held[k], walk.integral[k]
-    for run in range(n_runs):
-        if runs.ended[run] >= 0:
-            if runs.width[run] > 0.0:
-                twa[runs.ended[run], k] = (integral + runs.rest[run] * held) / runs.width[run]
-                for empty in range(runs.ended[run] + 1, runs.bar[run]):
-                    twa[empty, k] = held
-            integral = 0.0
-        start, last = runs.start[run], runs.last[run]
-        integral += runs.wait[run] * held
-        if last >= 0:
-            integral += _weighted_sum(walk.weight[start:last], value[start:last])
-            held = value[last]
-    walk.held[k], walk.integral[k] = held, integral
-
-
-@lean_inner
 def _part(ticks, start, stop) -> Ticks:
     return Ticks(
         ticks.ts[start:stop],
@@ -308,6 +193,25 @@ def _part(ticks, start, stop) -> Ticks:
         ticks.price[start:stop],
         ticks.size[start:stop],
     )
+
+
+@lean_inner
+def _divide(tile, begin, first_bar, walk, bars) -> int:
+    """Divide a tile, the day's ticks from `begin` on, into runs, and count; how many runs it is."""
+    run, start = 0, 0
+    while start < tile.ts.size:
+        bar = tile.ts[start] // BAR_NS - first_bar
+        stop = start + np.searchsorted(tile.ts[start:], (first_bar + bar + 1) * BAR_NS)
+        ticks = _part(tile, start, stop)
+        begin_run(walk, run, start, bar, first_bar)
+        hold_books(walk, run, ticks.ts)
+        if walk.runs.last[run] >= 0:
+            bars.last_book[bar] = begin + walk.runs.last[run]
+        before, after = walk.before[start:stop], walk.after[start:stop]
+        sums = bars.actions[bar], bars.traded[bar], bars.flow[bar]
+        count(ticks, walk.place[start:stop], before, after, *sums)
+        run, start = run + 1, stop
+    return run
 
 
 @lean_kernel
@@ -324,18 +228,16 @@ def walk_on(batch, book, start, before, point, first_bar, walk, bars) -> None:
         tile = _part(batch, start, stop)
         _measure(tile, book, start, point, walk)
         n_runs = _divide(tile, before + start - first, first_bar, walk, bars)
-        price, touch = walk.price[1 : n + 1], touch_of(book, start, n)
+        price, touch, value = walk.price[1 : n + 1], touch_of(book, start, n), walk.value[:n]
         for k in range(N_STATE):
-            state(k, touch, price, point, walk.depth, walk.value[:n])
-            _average(k, walk.value, n_runs, walk, bars.twa)
+            state(k, touch, price, point, walk.depth, value)
+            average(k, value, n_runs, walk, bars.twa)
         start = stop
 
 
 @lean_kernel
 def end_walk(first_bar, next_bar, walk, bars) -> None:
     """Write the averages of the open bar and of the empty ones before the next."""
-    runs = walk.runs
-    runs.bar[0], runs.start[0], runs.last[0], runs.wait[0] = next_bar, 0, -1, 0.0
-    _end_bar(walk, 0, first_bar, next_bar)
+    begin_run(walk, 0, 0, next_bar, first_bar)
     for k in range(N_STATE):
-        _average(k, walk.value, 1, walk, bars.twa)
+        average(k, walk.value, 1, walk, bars.twa)

@@ -1,0 +1,121 @@
+"""How long states hold: a tile's ticks by bar, and the averages over time that follow.
+
+A state holds from its tick to the next one with a two-sided book, over empty bars too. `walk` is the
+tick loop's `Walk`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.compiling import lean_inner, lean_sum
+
+BAR_NS = 5_000_000_000
+
+BAR, NOW, SINCE = range(3)
+"""Places in a walk's clock: the open bar; ns up to which it is integrated, -1 before the first
+two-sided book; ns since when a state exists in it."""
+
+
+class Runs(NamedTuple):
+    """A tile's ticks by bar: runs of n bars, at most as many as ticks.
+
+    bar: (n,) int64. start: (n,) int64, row in the tile. last: (n,) int64, row of the last two-sided
+        book, -1 if none.
+    wait: (n,) float64 ns that the state before holds within the run's bar.
+    ended: (n,) int64, bar that ends as the run begins, -1 if none does.
+    rest: (n,) float64 ns that the state before holds until then. width: (n,) float64 ns over which
+        that bar is averaged, 0 if it has no state.
+    """
+
+    bar: np.ndarray
+    start: np.ndarray
+    last: np.ndarray
+    ended: np.ndarray
+    wait: np.ndarray
+    rest: np.ndarray
+    width: np.ndarray
+
+
+def new_runs(n: int) -> Runs:
+    """Room for n runs."""
+    return Runs(*np.empty((4, n), np.int64), *np.empty((3, n)))
+
+
+@lean_inner
+def begin_run(walk, run, start, bar, first_bar) -> None:
+    """Let a run of a bar's ticks begin at a row of the tile, without books yet; end the bar before."""
+    runs, clock = walk.runs, walk.clock
+    runs.bar[run], runs.start[run], runs.last[run], runs.wait[run] = bar, start, -1, 0.0
+    runs.ended[run], runs.width[run] = -1, 0.0
+    if bar == clock[BAR]:
+        return
+    runs.ended[run] = clock[BAR]
+    if clock[NOW] >= 0:
+        end = (first_bar + clock[BAR] + 1) * BAR_NS
+        runs.rest[run], runs.width[run] = end - clock[NOW], end - clock[SINCE]
+        clock[NOW] = clock[SINCE] = (first_bar + bar) * BAR_NS
+    clock[BAR] = bar
+
+
+@lean_inner
+def hold_books(walk, run, ts) -> None:
+    """How long the books of a run hold: the weight of each two-sided one; the last goes on to hold.
+
+    ts: (n,) of the run's ticks.
+    """
+    runs, clock, start = walk.runs, walk.clock, walk.runs.start[run]
+    microprice, weight = walk.microprice[start:], walk.weight[start:]
+    first, last = _weigh(ts, microprice, weight)
+    if last < 0:
+        return
+    if clock[NOW] >= 0:
+        runs.wait[run] = ts[first] - clock[NOW]
+    else:
+        clock[SINCE] = ts[first]
+    clock[NOW], runs.last[run] = ts[last], start + last
+
+
+@lean_inner
+def _weigh(ts, microprice, weight) -> tuple[int, int]:
+    """Time from each two-sided book to the next; which is the first and the last, -1 if none."""
+    first = last = -1
+    for i in range(ts.size):
+        weight[i] = 0.0
+        if microprice[i] == microprice[i]:
+            if last >= 0:
+                weight[last] = ts[i] - ts[last]
+            else:
+                first = i
+            last = i
+    return first, last
+
+
+@lean_inner
+def average(k, value, n_runs, walk, twa) -> None:
+    """State feature k of a tile's books, (n,), over its runs; averages of the bars that end.
+
+    twa: (bars, N_STATE) float64.
+    """
+    runs, held, integral = walk.runs, walk.held[k], walk.integral[k]
+    for run in range(n_runs):
+        if runs.ended[run] >= 0:
+            if runs.width[run] > 0.0:
+                twa[runs.ended[run], k] = (integral + runs.rest[run] * held) / runs.width[run]
+                for empty in range(runs.ended[run] + 1, runs.bar[run]):
+                    twa[empty, k] = held
+            integral = 0.0
+        start, last = runs.start[run], runs.last[run]
+        integral += runs.wait[run] * held
+        if last >= 0:
+            integral += _weighted_sum(walk.weight[start:last], value[start:last])
+            held = value[last]
+    walk.held[k], walk.integral[k] = held, integral
+
+
+@lean_sum
+def _weighted_sum(weight, value) -> float:
+    total = 0.0
+    for i in range(weight.size):
+        total += weight[i] * value[i]
+    return total
