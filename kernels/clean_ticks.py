@@ -78,7 +78,7 @@ class Reading:
 
     def _is_in_order(self) -> bool:
         is_sorted = self.assumed.lateness is not None
-        return is_sorted or not self.survey.is_disordered(self.contract)
+        return is_sorted or self.survey.is_in_order(self.contract)
 
     @property
     def contract(self) -> str:

@@ -30,6 +30,7 @@ _TALLIES = (
     "newest_ts",
     "newest_sequence",
 )
+_OUT_OF_ORDER = [_TALLIES.index("undated"), _TALLIES.index("disordered")]
 _COUNTED = (
     pl.col("symbol").cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1) + 1,
     pl.col("rtype"),
@@ -96,10 +97,10 @@ class Survey:
             )
         return Contract(symbol, chosen["lateness"] if chosen["disordered"] else None)
 
-    def is_disordered(self, symbol: str) -> bool:
-        """Whether a record of a symbol came late so far."""
+    def is_in_order(self, symbol: str) -> bool:
+        """Whether no record of a symbol came late, or without a time, so far."""
         row = pl.Series([symbol], dtype=pl.Categorical).to_physical()[0] + 1
-        return bool(self._tallies[row : row + 1, _TALLIES.index("disordered")].any())
+        return not self._tallies[row : row + 1, _OUT_OF_ORDER].any()
 
     def dropped(self, contract: str) -> dict[str, int]:
         """Records left out if a contract is kept, each under the first reason that applies."""

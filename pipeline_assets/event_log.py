@@ -32,6 +32,7 @@ def _connect(event_log: SqliteEventLogStorage, shard: str) -> Iterator[db.Connec
             engine = db.create_engine(
                 event_log.conn_string_for_shard(shard),
                 connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+                pool_size=1,
             )
             event_log._initdb(engine)
             engines[shard] = engine

@@ -20,6 +20,8 @@ PRELOAD = ["pipeline_assets.preload"]
 POLARS_THREADS = "POLARS_MAX_THREADS"
 
 POLL_SECONDS = 0.004
+"""How long the run waits for an event of one date before it looks at the next date's. Dagster's 20 ms
+for each event of the others were a tenth of a second a date."""
 
 
 class ProcessADate(dg.Executor):

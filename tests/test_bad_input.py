@@ -2,8 +2,8 @@
 
 import random
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -18,10 +18,10 @@ import resources.dbn_records
 from kernels.clean_ticks import collected
 from kernels.features import LEVEL_TYPE, TABLES, schema
 from kernels.instrument import Instrument
-from pipeline_assets.stages import STAGES, Day
+from pipeline_assets.stages import STAGES, Day, make_tables
 from resources.dbn import DbnError, read_dbn, scan_dbn
 from resources.dbn_records import read_metadata
-from resources.lake import write_table
+from resources.lake import LakeDay, write_table
 from tests.conftest import DAY
 from tests.dbn_files import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
 
@@ -31,23 +31,36 @@ NEW_YORK_MIDNIGHT = MIDNIGHT + 4 * HOUR
 """In nanoseconds: `DAY` is in summer."""
 
 
-def clean(path: Path, out: Path, roll: str = "volume") -> None:
-    """Read, clean and write one file as the pipeline does."""
-    of = Day(Instrument("ES", roll=roll), DAY, path.parent)
+@contextmanager
+def day_of(path: Path, roll: str) -> Iterator[Day]:
+    """The day whose only raw file is this one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_assets.stages, "raw_files", lambda *_: [path])
+        yield Day(Instrument("ES", roll=roll), DAY, path.parent)
+
+
+def clean(path: Path, out: Path, roll: str = "volume") -> None:
+    """Read, clean and write one file as the asset does."""
+    with day_of(path, roll) as of:
         write_table(STAGES[0].make(of), out)
 
 
+def make_all(path: Path, out: Path, roll: str) -> None:
+    """Make every table of one file, as the bulk lane does."""
+    with day_of(path, roll) as of:
+        list(make_tables(of, LakeDay(out.parent, "ES", DAY), TABLES))
+
+
 def assert_refused(path: Path, error: type[Exception], *words: str, roll: str = "volume") -> None:
-    """The day is refused in these words, and nothing is written."""
-    out = path.parent / "lake" / "ticks.parquet"
-    with pytest.raises(error) as caught:
-        clean(path, out, roll)
-    assert type(caught.value) is error
-    for word in words:
-        assert word in str(caught.value)
-    assert not out.parent.exists() or not list(out.parent.iterdir())
+    """The day is refused in these words by both lanes, and nothing is written."""
+    lake = path.parent / "lake"
+    for lane in (clean, make_all):
+        with pytest.raises(error) as caught:
+            lane(path, lake / "ticks.parquet", roll)
+        assert type(caught.value) is error
+        for word in words:
+            assert word in str(caught.value)
+    assert not [file for file in lake.rglob("*") if file.is_file()]
 
 
 BOOK = book_record()
@@ -146,8 +159,12 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.parametrize("block", [1, 32_768])
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_unusable_day_is_refused(name, tmp_path):
+def test_unusable_day_is_refused(name, block, tmp_path, monkeypatch):
+    """Whether its first records tell already or not."""
+    monkeypatch.setattr(resources.dbn_records, "BLOCK_RECORDS", block)
+    monkeypatch.setattr(sys.modules["kernels.clean_ticks"], "_FIRST_RECORDS", block)
     parts, roll, problem, remedy = UNUSABLE[name]
     path = tmp_path / "ES-20250605.dbn"
     path.write_bytes(b"".join(parts))

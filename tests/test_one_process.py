@@ -1,0 +1,79 @@
+"""A date taken through its stages in one process: the tables are those of the stages one by one."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kernels
+from kernels.features import TABLES
+from kernels.instrument import INSTRUMENTS
+from pipeline_assets.stages import Day, make_tables
+from resources.lake import LakeDay, table_path
+from tests.compare import parquet_bytes
+from tests.conftest import DAY
+from tests.conftest import make_tables as make_one_by_one
+from tests.seeded import SEEDED
+
+
+@pytest.fixture(scope="module")
+def raw(day_file, dirt: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of raw files with `DAY`; a dirty one is read twice, as some of its records are late."""
+    folder = tmp_path_factory.mktemp("raw")
+    (folder / "ES").symlink_to(day_file(50_000, dirt).parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_by_one(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake of that day, its stages made one after the other from its files."""
+    return make_one_by_one(raw, tmp_path_factory.mktemp("lake"))
+
+
+def content(lake: Path, table: str) -> bytes:
+    """A table of the day, bit by bit."""
+    return parquet_bytes(pl.read_parquet(table_path(lake, "ES", table, DAY)))
+
+
+def test_tables_made_in_one_process_are_those_of_the_stages(
+    raw: Path, one_by_one: Path, tmp_path: Path
+) -> None:
+    made = make_tables(Day(INSTRUMENTS["ES"], DAY, raw), LakeDay(tmp_path, "ES", DAY), TABLES)
+    assert [table for table, _ in made] == list(TABLES)
+    for table in TABLES:
+        assert content(tmp_path, table) == content(one_by_one, table), table
+
+
+def test_only_wanted_tables_are_made_of_those_in_the_lake(
+    raw: Path, one_by_one: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "es").mkdir()
+    (tmp_path / "es" / "clean_ticks").symlink_to(one_by_one / "es" / "clean_ticks")
+    tables = LakeDay(tmp_path, "ES", DAY)
+    made = make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, ["bar5s", "session_levels"])
+    assert [table for table, _ in made] == ["bar5s", "session_levels"]
+    assert content(tmp_path, "bar5s") == content(one_by_one, "bar5s")
+
+
+@pytest.fixture(scope="module")
+def ticks(one_by_one: Path) -> pl.DataFrame:
+    """Busy ticks of the day, some bars of them longer than a tile."""
+    ticks = pl.read_parquet(table_path(one_by_one, "ES", "clean_ticks", DAY)).head(4_000)
+    start = ticks["ts_event"][0]
+    return ticks.with_columns(ts_event=start + (pl.col("ts_event") - start) / 200)
+
+
+@settings(SEEDED, max_examples=60)
+@given(st.lists(st.integers(0, 4_000), max_size=12), st.integers(1, 4))
+def test_frames_of_ticks_may_end_anywhere(ticks: pl.DataFrame, ends: list[int], threads: int):
+    cuts = [0, *sorted(ends), ticks.height]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pl, "thread_pool_size", lambda: threads)
+        bars = kernels.BarsSoFar()
+        for start, end in pairwise(cuts):
+            bars.add(ticks[start:end])
+        made = bars.table()
+    assert parquet_bytes(made) == parquet_bytes(kernels.bar5s(ticks.lazy()))
