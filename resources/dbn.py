@@ -21,7 +21,7 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
     """Lazily read one DBN file of schema MBP-10, versions 1-3, zstd-compressed or not.
 
     Columns are those of `SCHEMA`; a query decodes only the columns it names, and stops at its row
-    limit. Memory is a few batches of 32,768 records, whatever the size of the file.
+    limit. Memory is a few batches of 65,536 records, whatever the size of the file.
 
     Raises:
         DbnError: at once if the file is missing, empty, not DBN or of another schema; while it is
@@ -50,7 +50,7 @@ def read_dbn(*paths: Path | str) -> "DbnRecords":
 
 
 class DbnRecords:
-    """Records in batches, frames of `SCHEMA` with at most 32,768 rows.
+    """Records in batches, frames of `SCHEMA` with at most 65,536 rows.
 
     Each iteration reads the files anew; memory is a few batches.
     """

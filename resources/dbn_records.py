@@ -45,7 +45,7 @@ MBP10_DTYPE = np.dtype(
 """One MBP-10 record as it lies in the file, little-endian, 368 bytes."""
 
 MBP10_RTYPE = 10
-BLOCK_RECORDS = 32_768
+BLOCK_RECORDS = 65_536
 REDELIVER = "download the file again"
 
 _RECORD_WORDS = MBP10_DTYPE.itemsize // 4

@@ -159,7 +159,7 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize("block", [1, 32_768])
+@pytest.mark.parametrize("block", [1, 65_536])
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_unusable_day_is_refused(name, block, tmp_path, monkeypatch):
     """Whether its first records tell already or not."""

@@ -217,7 +217,7 @@ MAPPING = bytes(
 )
 
 
-@pytest.mark.parametrize("block_records", [1, 2, 32_768])
+@pytest.mark.parametrize("block_records", [1, 2, 65_536])
 @pytest.mark.parametrize("order", ["BSBMB", "SMBBB", "BBBMS", "SSSSM", "BBBBS", "BBBBB"])
 def test_other_record_types_keep_their_headers(order, block_records, tmp_path, monkeypatch):
     """Wherever they lie, and wherever the blocks of the file are cut."""
