@@ -102,7 +102,7 @@ def test_levels_episodes_approach_vectors(benchmark: BenchmarkFixture, bars: pl.
 def test_tick_loop(benchmark: BenchmarkFixture, ticks: Path, threads: int) -> None:
     """The kernel alone, over batches read beforehand: they come from main memory."""
     batches = read_day(ticks)
-    counted = measure(benchmark, walk_all, batches, threads)
+    counted = measure(benchmark, walk_all, batches, threads, rounds=3 * ROUNDS)
     assert counted == pl.scan_parquet(ticks).select(pl.len()).collect().item()
 
 
@@ -110,7 +110,7 @@ def test_yardstick_memory_pass(benchmark: BenchmarkFixture, ticks: Path) -> None
     """Adding up the same columns: what reading the kernel's bytes costs at least."""
     parts = [part for batch in read_day(ticks) for part in batch.parts()]
     columns = [column for _, ticks, book in parts for levels in (ticks, *book) for column in levels]
-    measure(benchmark, lambda: sum(float(column.sum()) for column in columns))
+    measure(benchmark, lambda: sum(float(column.sum()) for column in columns), rounds=3 * ROUNDS)
 
 
 def test_yardstick_polars_state(benchmark: BenchmarkFixture, ticks: Path) -> None:

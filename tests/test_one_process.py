@@ -1,5 +1,7 @@
 """A date taken through its stages in one process: the tables are those of the stages one by one."""
 
+import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,11 +14,21 @@ import kernels
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.stages import Day, make_tables
+from resources import dbn_records
 from resources.lake import LakeDay, table_path
 from tests.compare import parquet_bytes
 from tests.conftest import DAY
 from tests.conftest import make_tables as make_one_by_one
 from tests.seeded import SEEDED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks() -> Iterator[None]:
+    """Records come in blocks of which a day has several, as a real one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dbn_records, "BLOCK_RECORDS", 7_000)
+        patch.setattr(sys.modules["kernels.clean_ticks"], "_FIRST_RECORDS", 7_000)
+        yield
 
 
 @pytest.fixture(scope="module")
