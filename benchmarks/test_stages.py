@@ -108,8 +108,8 @@ def test_tick_loop(benchmark: BenchmarkFixture, ticks: Path, threads: int) -> No
 
 def test_yardstick_memory_pass(benchmark: BenchmarkFixture, ticks: Path) -> None:
     """Adding up the same columns: what reading the kernel's bytes costs at least."""
-    parts = [part for batch in read_day(ticks) for part in batch.parts()]
-    columns = [column for _, ticks, book in parts for levels in (ticks, *book) for column in levels]
+    parts = [part for batch in read_day(ticks) for part in batch.parts]
+    columns = [column for part in parts for group in (part.ticks, *part.book) for column in group]
     measure(benchmark, lambda: sum(float(column.sum()) for column in columns), rounds=3 * ROUNDS)
 
 

@@ -1,6 +1,5 @@
 """A day's ticks in batches of whole bars, none of which needs more of another than a book."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +10,9 @@ from kernels.features import BOOK_COLUMNS
 from kernels.holding import BAR_NS
 from kernels.tick_loop import TILE, Bars, Ticks, end_walk, new_bars, new_walk, resume, walk_on
 
-_TICK_COLUMNS = ["ts_event", "action", "side", "price", "size"]
+_TICKS = ["ts_event", "action", "side", "price", "size"]
 LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
-COLUMNS = [*_TICK_COLUMNS, *LADDER_COLUMNS]
+COLUMNS = [*_TICKS, *LADDER_COLUMNS]
 """Of table `clean_ticks`, those that bars are made of."""
 
 _AS_NUMBERS = (
@@ -25,37 +24,65 @@ BEFORE = 2
 """Rows before the ticks of a batch."""
 
 
+class Part(NamedTuple):
+    """A run of ticks as numbers, and views of its columns.
+
+    before: how many rows are before the ticks.
+    """
+
+    rows: pl.DataFrame
+    before: int
+    ticks: Ticks
+    book: Book
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, before: int) -> "Part":
+        """The part that a frame in one chunk is."""
+        return cls(rows, before, Ticks(*(view(rows[name]) for name in _TICKS)), books_of(rows))
+
+    def last_two_sided(self) -> int | None:
+        """The last row that has a price and size on both sides."""
+        bid_px, ask_px, bid_sz, ask_sz = (levels[0] for levels in self.book)
+        rows = np.flatnonzero(~np.isnan(bid_px + ask_px) & (bid_sz > 0) & (ask_sz > 0))
+        return int(rows[-1]) if rows.size else None
+
+
 class Batch(NamedTuple):
     """Ticks of whole bars.
 
-    frames: the ticks as numbers, in one frame or two, rows before them in each: in the first
-        `BEFORE`, the last two-sided book if `has_book`, and the last tick; in the second that tick.
+    parts: one or two. Before the first one's ticks are `BEFORE` rows, the last two-sided book, if
+        `has_book`, and the last tick; before the second one's that tick.
     n_before: ticks of the day before them.
     first: the first bar's start, in bars.
     n_bars: of bars, the last ones being maybe empty.
     """
 
-    frames: list[pl.DataFrame]
+    parts: list[Part]
     has_book: bool
     n_before: int
     first: int
     n_bars: int
 
-    def parts(self) -> Iterator[tuple[int, Ticks, Book]]:
-        """NumPy views of each frame's columns, and how many rows are before its ticks."""
-        for before, rows in zip((BEFORE, 1), self.frames, strict=False):
-            yield before, Ticks(*(view(rows[name]) for name in _TICK_COLUMNS)), books_of(rows)
-
     def rows(self) -> pl.DataFrame:
         """`BEFORE` rows, then the ticks."""
-        return pl.concat([self.frames[0], *(rows[1:] for rows in self.frames[1:])])
+        first, *others = (part.rows for part in self.parts)
+        return pl.concat([first, *(rows[1:] for rows in others)])
+
+    def last_rows(self) -> tuple[pl.DataFrame, bool]:
+        """The last row with a two-sided book and the last row, and whether there is such a book."""
+        last = self.parts[-1].rows[[-1]]
+        for part in reversed(self.parts):
+            row = part.last_two_sided()
+            if row is not None:
+                return pl.concat([part.rows[[row]], last]), True
+        return pl.concat([last, last]), False
 
 
 class WholeBars:
     """Cuts a day's ticks, which come in frames that may end anywhere, into batches of whole bars.
 
     Of the ticks added the last bar's are kept until one of a later bar comes. Only these are copied,
-    and as many of the next ones as make the first frame of a batch end with a tile.
+    and as many of the next ones as make the first part of a batch end with a tile.
     """
 
     def __init__(self) -> None:
@@ -83,38 +110,25 @@ class WholeBars:
         """What has been kept and some rows more, with which the bars before the next one are whole."""
         n_kept = sum(frame.height for frame in self._kept)
         to_tile = TILE - (self._n_before + n_kept) % TILE
-        frames = [pl.concat([self._before, *self._kept, rows[:to_tile]], rechunk=True)]
+        head = pl.concat([self._before, *self._kept, rows[:to_tile]], rechunk=True)
+        parts = [Part.of(head, BEFORE)]
         if to_tile < rows.height:
-            frames.append(rows[to_tile - 1 :])
+            parts.append(Part.of(rows[to_tile - 1 :], 1))
         n_bars = next_bar - self._bar
-        batch = Batch(frames, self._has_book, self._n_before, self._bar, n_bars)
-        book, last = _last_two_sided(frames), frames[-1][[-1]]
-        self._before, self._has_book = (
-            pl.concat([last if book is None else book, last]),
-            book is not None,
-        )
+        batch = Batch(parts, self._has_book, self._n_before, self._bar, n_bars)
+        self._before, self._has_book = batch.last_rows()
         self._n_before += n_kept + rows.height
         self._bar, self._kept = next_bar, []
         return batch
-
-
-def _last_two_sided(frames: list[pl.DataFrame]) -> pl.DataFrame | None:
-    """The last row that has a price and size on both sides."""
-    for rows in reversed(frames):
-        bid_px, ask_px, bid_sz, ask_sz = (levels[0] for levels in books_of(rows))
-        found = np.flatnonzero(~np.isnan(bid_px + ask_px) & (bid_sz > 0) & (ask_sz > 0))
-        if found.size:
-            return rows[[int(found[-1])]]
-    return None
 
 
 def walk(batch: Batch, point: float) -> Bars:
     """A batch through the tick loop."""
     bars, walk, n_before = new_bars(batch.n_bars), new_walk(), batch.n_before
     if batch.has_book:
-        resume(walk, books_of(batch.frames[0]), 0, point, batch.first * BAR_NS)
-    for start, ticks, book in batch.parts():
-        walk_on(ticks, book, start, n_before, point, batch.first, walk, bars)
-        n_before += ticks.ts.size - start
+        resume(walk, batch.parts[0].book, 0, point, batch.first * BAR_NS)
+    for _, before, ticks, book in batch.parts:
+        walk_on(ticks, book, before, n_before, point, batch.first, walk, bars)
+        n_before += ticks.ts.size - before
     end_walk(batch.first, batch.n_bars, walk, bars)
     return bars
