@@ -32,7 +32,8 @@ lean_inner = njit(**_LEAN, **_NO_WRAPPERS)
 """An `inner` loop that `lean_kernel` calls."""
 
 lean_sum = njit(**_LEAN, **_NO_WRAPPERS, fastmath={"reassoc"})
-"""A `lean_inner` whose sums are added up in whatever order suits the processor."""
+"""A `lean_inner` whose sums are added up in the order that suits the processor: always the same one on
+one kind of processor, and on two kinds to the last digit or so."""
 
 
 def use_cache_of_this_source() -> None:

@@ -74,7 +74,7 @@ def _ticks(of: Day, batches: Callable[[kernels.Reading], Iterator[pl.DataFrame]]
 
 
 def _as_read(batches: Iterator[pl.DataFrame]) -> pl.LazyFrame:
-    """Ticks as they are read, for a plan that takes every row and column, as writing them does."""
+    """Ticks as they are read, for one plan that takes every row and column, as writing them does."""
     return register_io_source(lambda *_: batches, schema=schema("clean_ticks"))
 
 
