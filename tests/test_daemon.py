@@ -35,10 +35,13 @@ def test_backfill_survives_kill_of_daemon(live: Deployment) -> None:
         deliver(live, day)
     backfill = live.backfill(days)
     mine = {"dagster/backfill": backfill}
-    live.eventually(
-        "a run of the backfill starts",
-        lambda: "STARTED" in [run["status"] for run in live.runs(mine)],
-    )
+
+    def is_between_launches() -> bool:
+        """Runs go on, and the daemon is not about to launch one, which would wait to be given up."""
+        statuses = [run["status"] for run in live.runs(mine)]
+        return "STARTED" in statuses and "STARTING" not in statuses
+
+    live.eventually("runs of the backfill go on", is_between_launches, every=0.1)
     live.kill("daemon")
     assert {run["status"] for run in live.runs(mine)} != {"SUCCESS"}
     live.start("daemon")
