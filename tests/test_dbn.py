@@ -262,7 +262,7 @@ print(peak_memory())
 
 
 def test_memory_does_not_grow_with_the_file(day_file, tmp_path):
-    """Peaks of fresh processes; the larger file holds 368 MB more."""
+    """Peaks of fresh processes, the least of five each; the larger file holds 368 MB more."""
 
     def peak_megabytes(events: int) -> float:
         command = [sys.executable, "-c", SINK, day_file(events, False), tmp_path / "out.parquet"]
@@ -270,4 +270,5 @@ def test_memory_does_not_grow_with_the_file(day_file, tmp_path):
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
         return int(done.stdout) / 2**20
 
-    assert peak_megabytes(2_000_000) - peak_megabytes(1_000_000) < 60
+    least = {events: min(peak_megabytes(events) for _ in range(5)) for events in (10**6, 2 * 10**6)}
+    assert least[2 * 10**6] - least[10**6] < 60
