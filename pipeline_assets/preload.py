@@ -20,11 +20,19 @@ from pipeline_assets.previews.style import notice, png
 
 LATER = (
     "dagster._cli",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
     "dagster._core.storage.sqlite_storage",
+    "dagster._core.system_config.composite_descent",
+    "dagster_dg_cli.cli",
     "sqlalchemy.dialects.sqlite",
-    "upath.core",
+    "upath.implementations.local",
 )
-"""Modules that a run or a step would import only as it begins."""
+"""Modules that a run or a step would import only as it begins, its command line's among them: every
+process of a date loads the program anew that began the run."""
+
+OURS = ("kernels.", "resources.")
+"""Packages that have compiled functions."""
 
 STORAGES = (
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
@@ -34,9 +42,9 @@ STORAGES = (
 
 
 def kernels() -> Iterator[Dispatcher]:
-    """Every compiled function of the modules in `kernels` that is cached; others are part of these."""
+    """Every compiled function of our modules that is cached; others are part of these."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("kernels."):
+        if name.startswith(OURS):
             compiled = (value for value in vars(module).values() if isinstance(value, Dispatcher))
             yield from (kernel for kernel in compiled if isinstance(kernel._cache, FunctionCache))
 

@@ -37,7 +37,9 @@ def test_what_is_compiled_already_is_loaded(
 
 
 def test_every_kernel_is_found() -> None:
-    assert {"walk_on", "_episodes", "_walls"} <= {kernel.__name__ for kernel in kernels()}
+    assert {"walk_on", "_episodes", "_walls", "_spread"} <= {
+        kernel.__name__ for kernel in kernels()
+    }
 
 
 def test_migrations_of_a_storage_are_read_once() -> None:
