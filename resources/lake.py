@@ -1,4 +1,4 @@
-"""The Parquet lake: `<lake>/<root>/<table>/<day>.parquet`, zstd level 3, atomic, read lazily.
+"""The Parquet lake: `<lake>/<root>/<table>/<day>.parquet`, zstd level 2, atomic, read lazily.
 
 A file carries, as Parquet key-value metadata, what its stage had to say beside the table (its
 facts): the contract kept, what was dropped. So the lake alone tells all there is to know of a day.
@@ -18,7 +18,7 @@ from dagster_polars import PolarsParquetIOManager
 
 from resources.atomic import whole_file
 
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 2
 ROW_GROUP = 32_768
 """Rows of a row group. Some groups are in memory as they are filled and encoded; of 131,072 rows
 they take 0.2 GB more, and make files 6 % smaller."""
