@@ -124,11 +124,7 @@ def test_ticks_are_where_matplotlib_would_draw_them(table, drawn_day):
     """Its own ticks are read off one figure, what is drawn in their place off another."""
     own, drawn = figures(drawn_day)[table], figures(drawn_day)[table]
     FigureCanvasAgg(own).draw()
-    draw_ticks(drawn)
-    written = {
-        (text.get_text(), *np.rint(text.get_position()).tolist())
-        for text in drawn.texts[len(own.texts) :]
-    }
+    written = {(label.text, round(label.x), round(label.y)) for label in draw_ticks(drawn)}
     expected = set()
     for axes in own.axes:
         left, bottom, right, top = axes.bbox.extents

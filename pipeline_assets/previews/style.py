@@ -210,13 +210,15 @@ def png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    from pipeline_assets.previews.ticks import draw_ticks
+    from pipeline_assets.previews.ticks import draw_ticks, write_labels
 
-    draw_ticks(figure)
+    labels = draw_ticks(figure)
     canvas = FigureCanvasAgg(figure)
     with rc_context({"text.hinting": "no_hinting"}):
         canvas.draw()
-    entries, palette = _few_colours(np.asarray(canvas.buffer_rgba()))
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+    write_labels(drawn, labels)
+    entries, palette = _few_colours(np.asarray(drawn))
     picture = Image.fromarray(entries, "P")
     picture.putpalette(palette)
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Ticks of a figure's panels, drawn as few artists.
+"""Ticks of a figure's panels, drawn as few artists, and labelled in the finished picture.
 
 matplotlib makes five artists of each tick, copies their properties and lays its label out twice:
 a third of the time of a picture. Here it only says where ticks are and what they are called.
@@ -6,15 +6,19 @@ a third of the time of a picture. Here it only says where ticks are and what the
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import IdentityTransform
+from PIL import ImageDraw, ImageFont
+from PIL.Image import Image
 
 from pipeline_assets.previews import style
 
@@ -24,6 +28,16 @@ _UNDER_DATA, _OVER_EDGE = -1, 3
 _PIXELS = IdentityTransform()
 
 
+class Label(NamedTuple):
+    """A tick's label: pixels from the figure's lower left corner, words, points, and PIL's anchor."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    anchor: str
+
+
 class _Ticks(NamedTuple):
     """Pixels of the figure where an axis has its ticks, and their labels."""
 
@@ -31,17 +45,38 @@ class _Ticks(NamedTuple):
     labels: list[str]
 
 
-def draw_ticks(figure: Figure) -> None:
-    """Draw grid, marks and labels where the panels' axes have ticks, in place of matplotlib's own.
+def draw_ticks(figure: Figure) -> list[Label]:
+    """Draw grid and marks where the panels' axes have ticks, in place of matplotlib's own.
 
     They are placed in pixels: nothing may change the panels or their limits afterwards.
+
+    Returns:
+        The labels, for `write_labels` once the figure is drawn.
     """
+    labels: list[Label] = []
     for axes in figure.axes:
         _settle(axes)
-        _draw_ticks(axes, _ticks(axes.xaxis), _ticks(axes.yaxis))
+        x, y = _ticks(axes.xaxis), _ticks(axes.yaxis)
+        _draw_ticks(axes, x, y)
+        labels += _labels(axes, x, y)
     for axes in figure.axes:
         axes.xaxis.set_major_locator(NullLocator())
         axes.yaxis.set_major_locator(NullLocator())
+    return labels
+
+
+def write_labels(picture: Image, labels: Iterable[Label]) -> None:
+    """Write labels into a picture of the figure."""
+    pen = ImageDraw.Draw(picture)
+    for x, y, text, size, anchor in labels:
+        at = x, picture.height - y
+        pen.text(at, text, fill=style.INK, font=_font(size), anchor=anchor)
+
+
+@cache
+def _font(points: float) -> ImageFont.FreeTypeFont:
+    """matplotlib's font."""
+    return ImageFont.truetype(findfont(FontProperties()), points * style.DPI / 72)
 
 
 def _settle(axes: Axes) -> None:
@@ -65,17 +100,20 @@ def _ticks(axis: Axis) -> _Ticks:
 
 
 def _draw_ticks(axes: Axes, x: _Ticks, y: _Ticks) -> None:
-    """The x axis is labelled if it has a name: panels above the lowest share its labels."""
     left, bottom, right, top = axes.bbox.extents
     grid = [((at, bottom), (at, top)) for at in x.at] + [((left, at), (right, at)) for at in y.at]
     marks = [((at, bottom), (at, bottom - _MARK)) for at in x.at]
     marks += [((left, at), (left - _MARK, at)) for at in y.at]
     style.draw_lines(axes, grid, _PIXELS, color=style.GRID, linewidth=0.7, zorder=_UNDER_DATA)
     style.draw_lines(axes, marks, _PIXELS, **style.MARK, zorder=_OVER_EDGE)
-    write = partial(axes.figure.text, transform=_PIXELS, color=style.INK)
+
+
+def _labels(axes: Axes, x: _Ticks, y: _Ticks) -> Iterator[Label]:
+    """The x axis is labelled if it has a name: panels above the lowest share its labels."""
+    left, bottom, _, _ = axes.bbox.extents
     size = axes.yaxis.get_tick_params().get("labelsize", style.SMALL)
-    for at, label in zip(*y, strict=True):
-        write(left - _GAP, at, label, size=size, ha="right", va="center_baseline")
+    for at, text in zip(*y, strict=True):
+        yield Label(left - _GAP, at, text, size, "rm")
     if axes.get_xlabel():
-        for at, label in zip(*x, strict=True):
-            write(at, bottom - _GAP, label, size=style.SMALL, ha="center", va="top")
+        for at, text in zip(*x, strict=True):
+            yield Label(at, bottom - _GAP, text, style.SMALL, "mt")
