@@ -29,10 +29,10 @@ def main() -> None:
         seconds[part] = seconds.get(part, 0.0) + now - before
         before = now
 
+    import pipeline_assets.previews
     from benchmarks.conftest import DAY
     from kernels.features import TABLES
     from kernels.instrument import INSTRUMENTS
-    from pipeline_assets import previews
     from pipeline_assets.checks import findings
     from pipeline_assets.stages import Day, make_tables
     from resources.lake import LakeDay
@@ -43,7 +43,7 @@ def main() -> None:
     for table, _ in make_tables(of, tables, TABLES):
         took(table)
         if options.see:
-            previews.draw(tables, table)
+            pipeline_assets.previews.draw(tables, table)
             took("pictures")
             list(findings(tables, table))
             took("checks")

@@ -2,6 +2,9 @@
 
 import gc
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -9,6 +12,7 @@ import pytest
 from dagster._core.storage import sql
 
 from pipeline_assets.preload import STORAGES, kernels, load_from_cache
+from tests.place import REPOSITORY
 
 KERNEL = """
 from numba import njit
@@ -51,3 +55,20 @@ def test_migrations_of_a_storage_are_read_once() -> None:
 
 def test_what_is_loaded_is_kept_from_the_garbage_collector() -> None:
     assert gc.get_freeze_count() > 100_000
+
+
+def test_polars_reads_how_it_is_to_keep_memory() -> None:
+    """It puts its own settings before ours as it is imported, and the last one counts."""
+    code = "import os, pipeline_assets.definitions; print(os.environ['_RJEM_MALLOC_CONF'])"
+    environment = {k: v for k, v in os.environ.items() if k != "_RJEM_MALLOC_CONF"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    its_own, _, ours = done.stdout.strip().partition(",dirty_decay_ms:-1")
+    assert "dirty_decay_ms" in its_own
+    assert ours == ",narenas:2"
