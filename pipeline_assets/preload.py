@@ -14,13 +14,13 @@ from dagster._core.storage import sql
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
+from pipeline_assets.compute_logs import show_by_thread
 from pipeline_assets.definitions import defs
 from pipeline_assets.event_log import keep_databases_open
 from pipeline_assets.previews.style import notice, png
 
 LATER = (
     "dagster._cli",
-    "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.root",
     "dagster._core.storage.sqlite_storage",
     "dagster._core.system_config.composite_descent",
@@ -67,6 +67,7 @@ for module in LATER:
     importlib.import_module(module)
 read_migrations_once()
 keep_databases_open()
+show_by_thread()
 for kernel in kernels():
     load_from_cache(kernel)
 defs.get_repository_def()

@@ -1,0 +1,59 @@
+"""What a step prints, kept for the UI and shown where the run was begun, by a thread of the step.
+
+Dagster starts four programs for that, `tail` and its watcher for each stream, a tenth of a second of
+processor time a step, and stops them as the step ends, whether or not they have shown all.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import TextIO
+
+from dagster._core.execution.compute_logs import _fileno, redirect_to_file
+from dagster._core.storage import local_compute_log_manager
+from dagster._utils import ensure_file
+
+LOOK_SECONDS = 0.1
+"""How long what a step prints waits at most to be shown."""
+
+
+def show_by_thread() -> None:
+    """Have this process, and those forked from it, show by a thread what their steps print."""
+    local_compute_log_manager.mirror_stream_to_file = _mirror
+
+
+@contextmanager
+def _mirror(stream: TextIO, path: str) -> Iterator[None]:
+    """Write what goes to a stream to a file, and show it on the stream too."""
+    ensure_file(path)
+    with _shown(path, stream), redirect_to_file(stream, path):
+        yield
+
+
+@contextmanager
+def _shown(path: str, stream: TextIO) -> Iterator[None]:
+    """Show a file on what a stream is now, as it grows; all of it in the end.
+
+    A stream without a file of its own, as a test has, is not redirected, so there is nothing to show.
+    """
+    if _fileno(stream) is None:
+        yield
+        return
+    over = Event()
+
+    def show() -> None:
+        with suppress(OSError):
+            while not over.wait(LOOK_SECONDS):
+                shutil.copyfileobj(file, shown)
+            shutil.copyfileobj(file, shown)
+
+    with open(path, "rb") as file, open(os.dup(_fileno(stream)), "wb", buffering=0) as shown:
+        thread = Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
