@@ -10,11 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.dates import num2date
+from PIL import Image, ImageChops
 
 from kernels.features import TABLES, VECTOR_DIMS
 from kernels.instrument import NEW_YORK
 from pipeline_assets.previews import levels, market, style
-from pipeline_assets.previews.ticks import draw_ticks
+from pipeline_assets.previews.ticks import Label, draw_ticks, write_labels
 from tests.conftest import DAY
 from tests.drawn_days import figures, pictures, run
 
@@ -138,6 +139,22 @@ def test_ticks_are_where_matplotlib_would_draw_them(table, drawn_day):
                 expected.add((label.get_text(), round(x), round(bottom - 6.5 / 72 * 100)))
     assert written == expected
     assert len(written) >= 10
+
+
+def test_labels_are_written_at_their_pixels():
+    """A value axis's end there, in the middle of their height; an x axis's hang down from there."""
+    left, top, right, bottom = ink_of_label("rm")
+    assert (right, (top + bottom) / 2) == pytest.approx((120, 130), abs=1.5)
+    left, top, right, bottom = ink_of_label("mt")
+    assert ((left + right) / 2, top) == pytest.approx((120, 130), abs=1.5)
+
+
+def ink_of_label(anchor: str) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a label written 120 pixels from the left and 130 from the top."""
+    ground = Image.new("RGBA", (300, 200), style.GROUND)
+    picture = ground.copy()
+    write_labels(picture, [Label(120, 200 - 130, "09:30", style.SMALL, anchor)])
+    return ImageChops.difference(picture, ground).convert("RGB").getbbox()
 
 
 def test_level_labels_keep_apart():
