@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from dagster._core.execution.compute_logs import _fileno, redirect_to_file
 from dagster._core.storage import local_compute_log_manager
@@ -42,18 +42,19 @@ def _shown(path: str, stream: TextIO) -> Iterator[None]:
         yield
         return
     over = Event()
-
-    def show() -> None:
-        with suppress(OSError):
-            while not over.wait(LOOK_SECONDS):
-                shutil.copyfileobj(file, shown)
-            shutil.copyfileobj(file, shown)
-
     with open(path, "rb") as file, open(os.dup(_fileno(stream)), "wb", buffering=0) as shown:
-        thread = Thread(target=show, daemon=True)
+        thread = Thread(target=_copy_until, args=(over, file, shown), daemon=True)
         thread.start()
         try:
             yield
         finally:
             over.set()
             thread.join()
+
+
+def _copy_until(over: Event, file: BinaryIO, shown: BinaryIO) -> None:
+    """Copy what is in a file, and what comes; no more if nobody looks at it any longer."""
+    with suppress(OSError):
+        while not over.wait(LOOK_SECONDS):
+            shutil.copyfileobj(file, shown)
+        shutil.copyfileobj(file, shown)
