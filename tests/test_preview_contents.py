@@ -1,5 +1,6 @@
 """What the pictures show: the tables' own prices, triggers, outcomes, quartiles and vectors."""
 
+import io
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -8,14 +9,17 @@ import polars as pl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.dates import num2date
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from PIL import Image, ImageChops
 
 from kernels.features import TABLES, VECTOR_DIMS
 from kernels.instrument import NEW_YORK
 from pipeline_assets.previews import levels, market, style
-from pipeline_assets.previews.ticks import Label, draw_ticks, write_labels
+from pipeline_assets.previews.letters import Label, take_words, write
+from pipeline_assets.previews.ticks import draw_ticks
 from tests.conftest import DAY
 from tests.drawn_days import figures, pictures, run
 
@@ -63,8 +67,39 @@ def test_episodes_past_the_data_have_a_colour_of_their_own(cleaned_day, drawn_da
     assert len(drawn) >= 2
     for marks in drawn:
         assert {tuple(colour) for colour in marks.get_facecolors()} == {white}
-    explained = [text.get_text() for text in price.get_legend().get_texts()]
+    explained = [text.get_text() for text in price.texts]
     assert f"past the data  {cut.vectors.height}" in explained
+
+
+def test_legends_explain_what_is_drawn_by_how_it_looks(drawn_day):
+    """Left of a label there is ink, on the ground more or less thick, in the colour of its artist."""
+    explained = 0
+    for table in ("clean_ticks", "bar5s"):
+        figure = figures(drawn_day)[table]
+        picture = np.array(Image.open(io.BytesIO(style.png(figure))).convert("RGB"), int)
+        for axes in figure.axes:
+            artists = reversed([*axes.lines, *axes.collections])
+            named = {text.get_text(): text.get_position() for text in axes.texts}
+            ground = picture[0, 0]
+            drawn = {a.get_label(): rgb_of(a) - ground for a in artists if a.get_label() in named}
+            for label in drawn:
+                x, y = named[label]
+                column, row = round(x) - 14, picture.shape[0] - round(y)
+                key = picture[row - 2 : row + 3, column] - ground
+                ink = key[np.linalg.norm(key, axis=1).argmax()]
+                assert np.linalg.norm(ink) > 10
+                likest = max(
+                    drawn, key=lambda name: drawn[name] @ ink / np.linalg.norm(drawn[name])
+                )
+                assert likest == label, (table, label)
+                explained += 1
+    assert explained >= 9
+
+
+def rgb_of(artist) -> np.ndarray:
+    """Red, green and blue of a line or a filled area, 0-255."""
+    colour = artist.get_color() if isinstance(artist, Line2D) else artist.get_facecolor()[0]
+    return 255 * np.array(to_rgb(colour))
 
 
 def test_quartiles_around_the_trigger(drawn_day):
@@ -141,19 +176,50 @@ def test_ticks_are_where_matplotlib_would_draw_them(table, drawn_day):
     assert len(written) >= 10
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_words_are_where_matplotlib_would_draw_them(table, drawn_day):
+    own, drawn = figures(drawn_day)[table], figures(drawn_day)[table]
+    canvas = FigureCanvasAgg(own)
+    canvas.draw()
+    FigureCanvasAgg(drawn)
+    boxes = [
+        (text.get_text(), text.get_window_extent(canvas.get_renderer()).padded(3))
+        for text in own.findobj(Text)
+    ]
+    width, height = own.bbox.size
+    labels = list(take_words(drawn))
+    assert len(labels) >= 4
+    for label in labels:
+        left, top, right, bottom = ink_of(label, width, height)
+        corners = (left, height - bottom), (right, height - top)
+        assert any(
+            text == label.text and all(box.contains(*corner) for corner in corners)
+            for text, box in boxes
+        ), label
+
+
 def test_labels_are_written_at_their_pixels():
     """A value axis's end there, in the middle of their height; an x axis's hang down from there."""
-    left, top, right, bottom = ink_of_label("rm")
+    left, top, right, bottom = ink_of(Label(120, 70, "09:30", style.SMALL, "rm"), 300, 200)
     assert (right, (top + bottom) / 2) == pytest.approx((120, 130), abs=1.5)
-    left, top, right, bottom = ink_of_label("mt")
+    left, top, right, bottom = ink_of(Label(120, 70, "09:30", style.SMALL, "mt"), 300, 200)
     assert ((left + right) / 2, top) == pytest.approx((120, 130), abs=1.5)
 
 
-def ink_of_label(anchor: str) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a label written 120 pixels from the left and 130 from the top."""
-    ground = Image.new("RGBA", (300, 200), style.GROUND)
+def test_turned_labels_end_at_their_pixels():
+    """A quarter turn to the left: what was right of the place is above it, what was above is left."""
+    left, top, right, bottom = ink_of(
+        Label(120, 70, "09:30", style.SMALL, "ls", degrees=90), 300, 200
+    )
+    assert (right, bottom) == pytest.approx((120, 130), abs=1.5)
+    assert bottom - top > 2 * (right - left)
+
+
+def ink_of(label: Label, width: float, height: float) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a label alone, in pixels from the upper left corner."""
+    ground = Image.new("RGBA", (round(width), round(height)), style.GROUND)
     picture = ground.copy()
-    write_labels(picture, [Label(120, 200 - 130, "09:30", style.SMALL, anchor)])
+    write(picture, [label])
     return ImageChops.difference(picture, ground).convert("RGB").getbbox()
 
 

@@ -18,6 +18,7 @@ from kernels.features import OUTCOME
 from kernels.instrument import NEW_YORK
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
@@ -51,6 +52,8 @@ MARK = {"color": FAINT, "linewidth": 0.8, "clip_on": False}
 
 _LABEL_PX, _NAME_PX = 36, 25.69
 """From the figure's left edge to the name of a value axis, from a panel to that of its x axis."""
+_LEGEND_PX, _KEY_PX, _KEY_GAP_PX, _KEYS_APART_PX = 14, 16, 6, 13
+"""From a panel to the middle of its legend; the length of a key, from it to its label, to the next."""
 _TICK_PX, _MOST_TICKS, _TICK_STEPS = 22, 9, (1, 2, 2.5, 5, 10)
 """Room of a tick on a value axis, how many there are at most, and how far apart by power of ten."""
 _NS_PER_DAY = 86_400_000_000_000
@@ -131,21 +134,37 @@ def say(axes: Axes, text: str) -> None:
     )
 
 
-def legend(axes: Axes, handles: list, above: int = 0) -> None:
-    """A row of explained colours `above` pixels over a panel, clear of its data."""
-    axes.legend(
-        handles=handles,
-        ncols=len(handles),
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0 + above / axes.get_window_extent().height),
-        fontsize=SMALL,
-        frameon=False,
-        borderaxespad=0.3,
-        handlelength=1.4,
-        handletextpad=0.5,
-        columnspacing=1.2,
-        labelcolor=INK,
-    )
+def legend(axes: Axes, handles: Sequence[Artist], above: int = 0) -> None:
+    """A row that explains artists, `above` pixels over a panel: of each its label, after a key."""
+    from matplotlib.transforms import IdentityTransform
+
+    from pipeline_assets.previews.letters import width
+
+    pixels = IdentityTransform()
+    right, y = axes.bbox.x1, axes.bbox.y1 + above + _LEGEND_PX
+    for handle in reversed(handles):
+        label = handle.get_label()
+        left = right - width(label, SMALL)
+        axes.text(left, y, label, transform=pixels, size=SMALL, color=INK, va="center")
+        right = left - _KEY_PX - _KEY_GAP_PX
+        key = _key(handle, right, y)
+        key.set(transform=pixels, clip_on=False)
+        axes.add_artist(key)
+        right -= _KEYS_APART_PX
+
+
+def _key(handle: Artist, left: float, y: float) -> Artist:
+    """A piece of a line, or a patch, that looks like an artist: from `left`, in the middle of `y`."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    if isinstance(handle, Line2D):
+        is_marker = handle.get_linestyle() == "None"
+        key = Line2D([left + _KEY_PX / 2] if is_marker else [left, left + _KEY_PX], [y])
+        key.update_from(handle)
+        return key
+    look = {"facecolor": handle.get_facecolor(), "edgecolor": handle.get_edgecolor()}
+    return Rectangle((left, y - _KEY_PX / 4), _KEY_PX, _KEY_PX / 2, **look)
 
 
 def days(instants: pl.Series) -> np.ndarray:
@@ -202,22 +221,17 @@ def utc_day(instants: pl.Series) -> date | None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as an opaque PNG of at most 256 colours, close to the drawn ones.
-
-    Letters are not hinted to the pixels: they stand more evenly and take half the time.
-    """
-    from matplotlib import rc_context
+    """The figure as an opaque PNG of at most 256 colours, close to the drawn ones."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    from pipeline_assets.previews.ticks import draw_ticks, write_labels
+    from pipeline_assets.previews import letters, ticks
 
-    labels = draw_ticks(figure)
     canvas = FigureCanvasAgg(figure)
-    with rc_context({"text.hinting": "no_hinting"}):
-        canvas.draw()
+    labels = [*ticks.draw_ticks(figure), *letters.take_words(figure)]
+    canvas.draw()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba()))
-    write_labels(drawn, labels)
+    letters.write(drawn, labels)
     entries, palette = _few_colours(np.asarray(drawn))
     picture = Image.fromarray(entries, "P")
     picture.putpalette(palette)

@@ -6,36 +6,22 @@ a third of the time of a picture. Here it only says where ticks are and what the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
-from matplotlib.ticker import NullLocator
 from matplotlib.transforms import IdentityTransform
-from PIL import ImageDraw, ImageFont
-from PIL.Image import Image
 
 from pipeline_assets.previews import style
+from pipeline_assets.previews.letters import Label
 
 _MARK, _GAP = 3.0 * style.DPI / 72, 6.5 * style.DPI / 72
 """Length of a mark, and from the panel's edge to the label, in pixels."""
 _UNDER_DATA, _OVER_EDGE = -1, 3
 _PIXELS = IdentityTransform()
-
-
-class Label(NamedTuple):
-    """A tick's label: pixels from the figure's lower left corner, words, points, and PIL's anchor."""
-
-    x: float
-    y: float
-    text: str
-    size: float
-    anchor: str
 
 
 class _Ticks(NamedTuple):
@@ -51,7 +37,7 @@ def draw_ticks(figure: Figure) -> list[Label]:
     They are placed in pixels: nothing may change the panels or their limits afterwards.
 
     Returns:
-        The labels, for `write_labels` once the figure is drawn.
+        Their labels, to be written once the figure is drawn.
     """
     labels: list[Label] = []
     for axes in figure.axes:
@@ -60,23 +46,9 @@ def draw_ticks(figure: Figure) -> list[Label]:
         _draw_ticks(axes, x, y)
         labels += _labels(axes, x, y)
     for axes in figure.axes:
-        axes.xaxis.set_major_locator(NullLocator())
-        axes.yaxis.set_major_locator(NullLocator())
+        axes.xaxis.set_visible(False)
+        axes.yaxis.set_visible(False)
     return labels
-
-
-def write_labels(picture: Image, labels: Iterable[Label]) -> None:
-    """Write labels into a picture of the figure."""
-    pen = ImageDraw.Draw(picture)
-    for x, y, text, size, anchor in labels:
-        at = x, picture.height - y
-        pen.text(at, text, fill=style.INK, font=_font(size), anchor=anchor)
-
-
-@cache
-def _font(points: float) -> ImageFont.FreeTypeFont:
-    """matplotlib's font."""
-    return ImageFont.truetype(findfont(FontProperties()), points * style.DPI / 72)
 
 
 def _settle(axes: Axes) -> None:
