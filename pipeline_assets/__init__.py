@@ -2,6 +2,9 @@
 
 import gc
 import os
+import sys
+
+from pipeline_assets.fork_server import begin_beside
 
 # Loading all this makes 400,000 objects that stay; the usual thresholds would have them walked over
 # time and again, for a third of the time it takes.
@@ -10,3 +13,5 @@ gc.set_threshold(50_000, 20, 100)
 # Polars is to keep the memory of a batch for the next one, and its threads to share it: a page given
 # back and taken anew is cleared each time. It reads this as it is imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:-1,narenas:2")
+
+begin_beside(sys.argv)

@@ -26,6 +26,7 @@ from pipeline_assets.process_a_date import (
     date_of_key,
     end_with_the_run,
     key_of_date,
+    share_cores,
 )
 from pipeline_assets.raw import RAW, deliver
 from pipeline_assets.recording import evaluations, materialisation
@@ -132,6 +133,7 @@ def _there(
 def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     """A date's raw files and tables, each recorded as soon as it is there."""
     end_with_the_run()
+    share_cores(context.instance.get_run_by_id(context.run_id))
     root, day = date_of_key(context.get_mapping_key())
     tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(day))
     if RAW in config.stages:

@@ -1,5 +1,6 @@
 """The bulk lane's executor: each date in a process of its own, as many at once as fit the machine."""
 
+import json
 import multiprocessing
 import os
 import threading
@@ -9,14 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+import polars as pl
 from dagster._core.events import EngineEventData
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
+from pipeline_assets.fork_server import PRELOAD
 from resources.machine import usable_cores
 
-PRELOAD = ["pipeline_assets.preload"]
+DATES_AT_ONCE = "mbp10/dates_at_once"
+"""The run's tag that says how many."""
 POLARS_THREADS = "POLARS_MAX_THREADS"
 
 POLL_SECONDS = 0.004
@@ -48,7 +52,7 @@ class ProcessADate(dg.Executor):
         run's events, and the pictures of a year would fill its memory.
         """
         at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
-        os.environ.setdefault(POLARS_THREADS, str(max(1, usable_cores() // at_once)))
+        plan_context.instance.add_run_tags(plan_context.run_id, {DATES_AT_ONCE: str(at_once)})
         child_process_executor.TICK = POLL_SECONDS
         processes = MultiprocessExecutor(
             retries=self.retries,
@@ -153,6 +157,16 @@ def end_with_the_run() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def share_cores(run: dg.DagsterRun) -> None:
+    """Have Polars start as many threads here as leave each of the run's dates its share of the cores.
+
+    The environment has the last word. Nothing may have used Polars before.
+    """
+    if POLARS_THREADS not in os.environ:
+        threads = str(max(1, usable_cores() // int(run.tags[DATES_AT_ONCE])))
+        pl.Config.load(json.dumps({"environment": {POLARS_THREADS: threads}}))
 
 
 def key_of_date(root: str, day: str) -> str:

@@ -4,7 +4,7 @@ import multiprocessing
 import sys
 from typing import Any
 
-from pipeline_assets.process_a_date import PRELOAD
+from pipeline_assets.fork_server import PRELOAD
 
 CODE_SERVER = "dagster._grpc.server"
 """Dagster's module of code servers, which only they have loaded."""

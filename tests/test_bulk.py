@@ -20,8 +20,10 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
+from pipeline_assets.process_a_date import DATES_AT_ONCE
 from resources.feed import FolderFeed
 from resources.lake import table_path
+from resources.machine import usable_cores
 from resources.simulated import simulate_day
 from tests.compare import TOLERANCE
 from tests.live import PROCESSES, Deployment, deployed
@@ -128,6 +130,7 @@ def failed(lane: Lane) -> str:
     """The run of all days, of which one cannot be done."""
     run, status = lane.run(start=str(DAYS[0]), end=str(DAYS[-1]))
     assert status == "FAILURE"
+    assert 1 <= int(lane.instance.get_run_by_id(run).tags[DATES_AT_ONCE]) <= usable_cores()
     return run
 
 

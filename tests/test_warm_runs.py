@@ -12,7 +12,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from pipeline_assets.process_a_date import PRELOAD
+from pipeline_assets.fork_server import PRELOAD
 from pipeline_assets.run_launcher import is_there
 from resources.feed import day_file, simulate_day
 from tests.conftest import DAY
@@ -39,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(REPOSITORY / package, folder / package)
     for name, value in {
         "edition": "1",
-        "is_warm": f"{PRELOAD[0]!r} in __import__('sys').modules",
+        "is_warm": f"{PRELOAD[-1]!r} in __import__('sys').modules",
         "server": "__import__('os').getppid()",
     }.items():
         edit(folder / RAW_FILES, '"files": names', f'"{name}": {value}, "files": names')
@@ -64,7 +64,7 @@ class Run(NamedTuple):
 
 def test_runs_fork_from_one_server_which_keeps_nothing_of_them(live: Deployment) -> None:
     one = begun(live, date(2025, 6, 3))
-    assert {"multiprocessing.forkserver", PRELOAD[0]} <= words(one.server)
+    assert {"multiprocessing.forkserver", PRELOAD[-1]} <= words(one.server)
     assert live.end_of_run(one.id) == "SUCCESS"
     await_reaped(live, one)
     open_files = one.server.num_fds()
