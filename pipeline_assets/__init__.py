@@ -14,4 +14,7 @@ gc.set_threshold(50_000, 20, 100)
 # back and taken anew is cleared each time. It reads this as it is imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:-1,narenas:2")
 
+# NumPy's BLAS has no work here for threads, which spin for a tenth of a second as they begin.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 begin_beside(sys.argv)
