@@ -48,7 +48,8 @@ MBP10_RTYPE = 10
 BLOCK_RECORDS = 65_536
 REDELIVER = "download the file again"
 
-_RECORD_WORDS = MBP10_DTYPE.itemsize // 4
+_BOOK_HEAD = MBP10_DTYPE.itemsize // 4 | MBP10_RTYPE << 8
+"""The first two bytes of a record, little-endian: its length in words and its type."""
 _HEADER_BYTES = 16
 _ROOM_BEFORE = 1024
 """At least the longest record, 4 * 255 bytes, and aligned as the buffer is."""
@@ -158,7 +159,7 @@ def _whole_records(path: Path, raw: np.ndarray) -> tuple[np.ndarray, int]:
     """The whole records at the start of `raw` (bytes), and how many bytes they take."""
     size = MBP10_DTYPE.itemsize
     records = raw[: raw.size // size * size].view(MBP10_DTYPE)
-    if ((records["length"] == _RECORD_WORDS) & (records["rtype"] == MBP10_RTYPE)).all():
+    if (records.view("<u2")[:: size // 2] == _BOOK_HEAD).all():
         return records, records.nbytes
     return _mixed_records(path, raw)
 

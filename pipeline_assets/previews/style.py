@@ -56,6 +56,7 @@ _LEGEND_PX, _KEY_PX, _KEY_GAP_PX, _KEYS_APART_PX = 14, 16, 6, 13
 """From a panel to the middle of its legend; the length of a key, from it to its label, to the next."""
 _TICK_PX, _MOST_TICKS, _TICK_STEPS = 22, 9, (1, 2, 2.5, 5, 10)
 """Room of a tick on a value axis, how many there are at most, and how far apart by power of ten."""
+_ZLIB_LEVEL = 4
 _NS_PER_DAY = 86_400_000_000_000
 _SECONDS_SHOWN_UP_TO = timedelta(minutes=10)
 _CLOCK_STEPS = [
@@ -236,7 +237,7 @@ def png(figure: Figure) -> bytes:
     picture = Image.fromarray(entries, "P")
     picture.putpalette(palette)
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    picture.save(file, "PNG", compress_level=_ZLIB_LEVEL)
     return file.getvalue()
 
 
