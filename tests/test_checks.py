@@ -101,7 +101,7 @@ def test_an_event_just_before_midnight_belongs_to_the_day(tables: LakeDay) -> No
 def ticks_with(lake: Path, day: date, **facts: str | int) -> LakeDay:
     """A day of which the lake has 99 ticks and these facts."""
     tables = LakeDay(lake, "es", day)
-    ticks = pl.DataFrame({"is_bad_book": [False] * 99})
+    ticks = pl.DataFrame(schema=schema("clean_ticks")).clear(99)
     write_table(Made(ticks, FACTS | facts), tables.path("clean_ticks"))
     return tables
 

@@ -1,6 +1,8 @@
 """Checks of clean_ticks: order, books, what was dropped, the contract kept."""
 
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 import polars as pl
 
@@ -19,11 +21,38 @@ NEIGHBOUR_DAYS = 7
 """The day before is at most a long weekend away; an older one tells nothing of a roll."""
 
 
+class Census(NamedTuple):
+    """What the checks ask of a day's ticks; counts are of ticks.
+
+    late: earlier than the one before. stray: outside the day.
+    """
+
+    ticks: int
+    late: int
+    crossed: int
+    stray: int
+    bad_books: int
+
+
+@lru_cache(maxsize=1)
+def _census(tables: LakeDay) -> Census:
+    """A day's ticks as they are when first asked for: read once for all checks, not once for each."""
+    ts, sequence = pl.col("ts_event"), pl.col("sequence")
+    midnight = datetime.combine(tables.day, time(), UTC)
+    opens, closes = midnight - MAX_BEYOND_MIDNIGHT, midnight + timedelta(days=1)
+    counts = tables.scan("clean_ticks").select(
+        ticks=pl.len(),
+        late=((ts < ts.shift()) | ((ts == ts.shift()) & (sequence < sequence.shift()))).sum(),
+        crossed=(pl.col("bid_px_00") >= pl.col("ask_px_00")).sum(),
+        stray=(~ts.is_between(opens, closes, closed="left")).sum(),
+        bad_books=pl.col("is_bad_book").sum(),
+    )
+    return Census(**counts.collect().row(0, named=True))
+
+
 def ticks_are_in_time_order(tables: LakeDay) -> Finding:
     """No tick is earlier, by (ts_event, sequence), than the one before it."""
-    ts, sequence = pl.col("ts_event"), pl.col("sequence")
-    is_late = (ts < ts.shift()) | ((ts == ts.shift()) & (sequence < sequence.shift()))
-    late = _count(tables, is_late)
+    late = _census(tables).late
     return found(
         f"{counted(late, 'tick')} earlier than the one before" if late else "",
         make_again(tables, "clean_ticks"),
@@ -34,7 +63,7 @@ def ticks_are_in_time_order(tables: LakeDay) -> Finding:
 
 def no_book_is_crossed(tables: LakeDay) -> Finding:
     """Every best bid lies below the best ask."""
-    crossed = _count(tables, pl.col("bid_px_00") >= pl.col("ask_px_00"))
+    crossed = _census(tables).crossed
     return found(
         f"{counted(crossed, 'book')} crossed or locked" if crossed else "",
         make_again(tables, "clean_ticks"),
@@ -45,9 +74,7 @@ def no_book_is_crossed(tables: LakeDay) -> Finding:
 
 def ticks_are_of_the_day(tables: LakeDay) -> Finding:
     """Every tick lies in the UTC day of its file, but for a minute's delay across midnight."""
-    midnight = datetime.combine(tables.day, time(), UTC)
-    opens, closes = midnight - MAX_BEYOND_MIDNIGHT, midnight + timedelta(days=1)
-    stray = _count(tables, ~pl.col("ts_event").is_between(opens, closes, closed="left"))
+    stray = _census(tables).stray
     return found(
         f"{counted(stray, 'tick')} outside {tables.day}" if stray else "",
         f"get the file of {tables.day} anew, its records or its name are of another day",
@@ -58,8 +85,8 @@ def ticks_are_of_the_day(tables: LakeDay) -> Finding:
 
 def bad_books_are_rare(tables: LakeDay) -> Finding:
     """Few ticks carry Databento's flag that the book may be bad."""
-    flagged = tables.scan("clean_ticks").select(pl.col("is_bad_book").mean()).collect().item()
-    share = flagged or 0.0
+    census = _census(tables)
+    share = census.bad_books / max(census.ticks, 1)
     says = f"{share:.2%} of the ticks are flagged as having a bad book"
     return found(
         says if share > MAX_BAD_BOOK_SHARE else "",
@@ -75,14 +102,14 @@ def few_books_were_dropped(tables: LakeDay) -> Finding:
 
     Other contracts and spreads belong in a file of parent symbology and are not counted.
     """
-    dropped = tables.facts("clean_ticks")["dropped/crossed_or_locked"]
-    kept = tables.scan("clean_ticks").select(pl.len()).collect().item()
-    share = dropped / (dropped + kept) if dropped else 0.0
+    facts = tables.facts("clean_ticks")
+    dropped = facts["dropped/crossed_or_locked"]
+    share = dropped / (dropped + _census(tables).ticks) if dropped else 0.0
     says = f"{dropped:,} of the contract's records, {share:.2%}, were dropped as crossed or locked"
     return found(
         says if share > MAX_CROSSED_SHARE else "",
         f"over {MAX_CROSSED_SHARE:.0%} the file is suspect: compare"
-        f" {tables.facts('clean_ticks')['files']} with a new download of {tables.day}",
+        f" {facts['files']} with a new download of {tables.day}",
         says,
         {"crossed_share": share, "crossed_records": dropped},
     )
@@ -106,11 +133,6 @@ def front_contract_holds(tables: LakeDay) -> Finding:
         f"{says}: a roll" if months else f"{contract}, as on {before.day}",
         {"months_rolled": months},
     )
-
-
-def _count(tables: LakeDay, condition: pl.Expr) -> int:
-    """How many ticks meet a condition."""
-    return tables.scan("clean_ticks").select(condition.sum()).collect().item()
 
 
 def _day_before(tables: LakeDay) -> LakeDay | None:
