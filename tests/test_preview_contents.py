@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb, to_rgba
@@ -174,6 +175,12 @@ def test_ticks_are_where_matplotlib_would_draw_them(table, drawn_day):
                 expected.add((label.get_text(), round(x), round(bottom - 6.5 / 72 * 100)))
     assert written == expected
     assert len(written) >= 10
+
+
+def test_panels_look_like_axes_of_matplotlib(drawn_day, monkeypatch):
+    drawn = pictures(drawn_day)
+    monkeypatch.setattr("pipeline_assets.previews.ticks.Panel", Axes)
+    assert pictures(drawn_day) == drawn
 
 
 @pytest.mark.parametrize("table", TABLES)

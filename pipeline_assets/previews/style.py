@@ -99,9 +99,11 @@ def panel(
     """
     from matplotlib.ticker import MaxNLocator
 
+    from pipeline_assets.previews.ticks import Panel
+
     total = round(figure.get_figheight() * DPI)
     box = (left / WIDTH, 1 - (top + height) / total, 1 - (left + right) / WIDTH, height / total)
-    axes = figure.add_axes(box, sharex=sharex, facecolor=PANEL)
+    axes = figure.add_axes(box, axes_class=Panel, sharex=sharex, facecolor=PANEL)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.set_ylabel(label, size=TEXT, color=INK)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.transforms import IdentityTransform
 
@@ -22,6 +22,37 @@ _MARK, _GAP = 3.0 * style.DPI / 72, 6.5 * style.DPI / 72
 """Length of a mark, and from the panel's edge to the label, in pixels."""
 _UNDER_DATA, _OVER_EDGE = -1, 3
 _PIXELS = IdentityTransform()
+
+
+class _WithoutArtists:
+    """An axis that makes no artist of a tick, not even one to copy, until it is asked for it."""
+
+    def reset_ticks(self) -> None:
+        """No ticks so far."""
+        self.majorTicks, self.minorTicks = [], []
+
+
+class _X(_WithoutArtists, XAxis):
+    """An x axis."""
+
+
+class _Y(_WithoutArtists, YAxis):
+    """A y axis."""
+
+
+class Panel(Axes):
+    """Axes made in half the time: nobody asks theirs for artists of ticks."""
+
+    def _init_axis(self) -> None:
+        self.xaxis, self.yaxis = _X(self, clear=False), _Y(self, clear=False)
+        for axis, sides in ((self.xaxis, ("bottom", "top")), (self.yaxis, ("left", "right"))):
+            for side in sides:
+                self.spines[side].register_axis(axis)
+
+    def clear(self) -> None:
+        """Begin anew, with spines at the edges; matplotlib places them as it makes a tick."""
+        super().clear()
+        self.spines[:].set_position(("outward", 0))
 
 
 class _Ticks(NamedTuple):
