@@ -21,7 +21,7 @@ NEIGHBOUR_DAYS = 7
 """The day before is at most a long weekend away; an older one tells nothing of a roll."""
 
 
-class Census(NamedTuple):
+class _Census(NamedTuple):
     """What the checks ask of a day's ticks; counts are of ticks.
 
     late: earlier than the one before. stray: outside the day.
@@ -35,7 +35,7 @@ class Census(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _census(tables: LakeDay) -> Census:
+def _census(tables: LakeDay) -> _Census:
     """A day's ticks as they are when first asked for: read once for all checks, not once for each."""
     ts, sequence = pl.col("ts_event"), pl.col("sequence")
     midnight = datetime.combine(tables.day, time(), UTC)
@@ -47,7 +47,7 @@ def _census(tables: LakeDay) -> Census:
         stray=(~ts.is_between(opens, closes, closed="left")).sum(),
         bad_books=pl.col("is_bad_book").sum(),
     )
-    return Census(**counts.collect().row(0, named=True))
+    return _Census(**counts.collect().row(0, named=True))
 
 
 def ticks_are_in_time_order(tables: LakeDay) -> Finding:
