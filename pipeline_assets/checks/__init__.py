@@ -1,7 +1,7 @@
 """Asset checks: what must hold of a day's tables, said in words a person can act on."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -13,10 +13,13 @@ __all__ = ["CHECKS", "Check", "Finding", "findings", "severity"]
 
 
 class Check(NamedTuple):
-    """One check of a table. An error (`is_fatal`) blocks what is downstream, an oddity warns."""
+    """One check of a table. An error (`is_fatal`) blocks what is downstream, an oddity warns.
+
+    look: what it finds, looking at the day's tables, or at what `_READ_ONCE` makes of them.
+    """
 
     table: str
-    look: Callable[[LakeDay], Finding]
+    look: Callable[[Any], Finding]
     is_fatal: bool
 
     @property
@@ -46,12 +49,16 @@ CHECKS = (
     Check("setup_vectors", vectors.no_dimension_is_constant, is_fatal=False),
 )
 
+_READ_ONCE = {"clean_ticks": ticks.Ticks.of}
+"""Of a table too large to be read by each of its checks: what they look at, read once for all."""
+
 
 def findings(tables: LakeDay, table: str) -> Iterator[tuple[Check, Finding]]:
     """What every check of a table finds."""
+    looked_at = _READ_ONCE[table](tables) if table in _READ_ONCE else tables
     for check in CHECKS:
         if check.table == table:
-            yield check, check.look(tables)
+            yield check, check.look(looked_at)
 
 
 def severity(check: Check) -> dg.AssetCheckSeverity:

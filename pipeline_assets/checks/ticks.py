@@ -1,7 +1,6 @@
 """Checks of clean_ticks: order, books, what was dropped, the contract kept."""
 
 from datetime import UTC, datetime, time, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
@@ -21,102 +20,100 @@ NEIGHBOUR_DAYS = 7
 """The day before is at most a long weekend away; an older one tells nothing of a roll."""
 
 
-class _Census(NamedTuple):
-    """What the checks ask of a day's ticks; counts are of ticks.
+class Ticks(NamedTuple):
+    """What checks look at: a day's tables, and what one reading of its ticks tells all of them.
 
-    late: earlier than the one before. stray: outside the day.
+    Counts are of ticks. late: earlier than the one before. stray: outside the day.
     """
 
-    ticks: int
+    tables: LakeDay
+    kept: int
     late: int
     crossed: int
     stray: int
     bad_books: int
 
+    @classmethod
+    def of(cls, tables: LakeDay) -> "Ticks":
+        """Read a day's ticks."""
+        ts, sequence = pl.col("ts_event"), pl.col("sequence")
+        midnight = datetime.combine(tables.day, time(), UTC)
+        opens, closes = midnight - MAX_BEYOND_MIDNIGHT, midnight + timedelta(days=1)
+        counts = tables.scan("clean_ticks").select(
+            kept=pl.len(),
+            late=((ts < ts.shift()) | ((ts == ts.shift()) & (sequence < sequence.shift()))).sum(),
+            crossed=(pl.col("bid_px_00") >= pl.col("ask_px_00")).sum(),
+            stray=(~ts.is_between(opens, closes, closed="left")).sum(),
+            bad_books=pl.col("is_bad_book").sum(),
+        )
+        return cls(tables, **counts.collect().row(0, named=True))
 
-@lru_cache(maxsize=1)
-def _census(tables: LakeDay) -> _Census:
-    """A day's ticks as they are when first asked for: read once for all checks, not once for each."""
-    ts, sequence = pl.col("ts_event"), pl.col("sequence")
-    midnight = datetime.combine(tables.day, time(), UTC)
-    opens, closes = midnight - MAX_BEYOND_MIDNIGHT, midnight + timedelta(days=1)
-    counts = tables.scan("clean_ticks").select(
-        ticks=pl.len(),
-        late=((ts < ts.shift()) | ((ts == ts.shift()) & (sequence < sequence.shift()))).sum(),
-        crossed=(pl.col("bid_px_00") >= pl.col("ask_px_00")).sum(),
-        stray=(~ts.is_between(opens, closes, closed="left")).sum(),
-        bad_books=pl.col("is_bad_book").sum(),
-    )
-    return _Census(**counts.collect().row(0, named=True))
 
-
-def ticks_are_in_time_order(tables: LakeDay) -> Finding:
+def ticks_are_in_time_order(ticks: Ticks) -> Finding:
     """No tick is earlier, by (ts_event, sequence), than the one before it."""
-    late = _census(tables).late
     return found(
-        f"{counted(late, 'tick')} earlier than the one before" if late else "",
-        make_again(tables, "clean_ticks"),
+        f"{counted(ticks.late, 'tick')} earlier than the one before" if ticks.late else "",
+        make_again(ticks.tables, "clean_ticks"),
         "ticks rise in (ts_event, sequence)",
-        {"late_ticks": late},
+        {"late_ticks": ticks.late},
     )
 
 
-def no_book_is_crossed(tables: LakeDay) -> Finding:
+def no_book_is_crossed(ticks: Ticks) -> Finding:
     """Every best bid lies below the best ask."""
-    crossed = _census(tables).crossed
     return found(
-        f"{counted(crossed, 'book')} crossed or locked" if crossed else "",
-        make_again(tables, "clean_ticks"),
+        f"{counted(ticks.crossed, 'book')} crossed or locked" if ticks.crossed else "",
+        make_again(ticks.tables, "clean_ticks"),
         "every best bid lies below the best ask",
-        {"crossed_books": crossed},
+        {"crossed_books": ticks.crossed},
     )
 
 
-def ticks_are_of_the_day(tables: LakeDay) -> Finding:
+def ticks_are_of_the_day(ticks: Ticks) -> Finding:
     """Every tick lies in the UTC day of its file, but for a minute's delay across midnight."""
-    stray = _census(tables).stray
+    day = ticks.tables.day
     return found(
-        f"{counted(stray, 'tick')} outside {tables.day}" if stray else "",
-        f"get the file of {tables.day} anew, its records or its name are of another day",
-        f"every tick lies in {tables.day}",
-        {"stray_ticks": stray},
+        f"{counted(ticks.stray, 'tick')} outside {day}" if ticks.stray else "",
+        f"get the file of {day} anew, its records or its name are of another day",
+        f"every tick lies in {day}",
+        {"stray_ticks": ticks.stray},
     )
 
 
-def bad_books_are_rare(tables: LakeDay) -> Finding:
+def bad_books_are_rare(ticks: Ticks) -> Finding:
     """Few ticks carry Databento's flag that the book may be bad."""
-    census = _census(tables)
-    share = census.bad_books / max(census.ticks, 1)
+    share = ticks.bad_books / max(ticks.kept, 1)
     says = f"{share:.2%} of the ticks are flagged as having a bad book"
     return found(
         says if share > MAX_BAD_BOOK_SHARE else "",
         f"over {MAX_BAD_BOOK_SHARE:.0%} the feed had a gap: see Databento's conditions of"
-        f" {tables.day}, and do not trust the day's books",
+        f" {ticks.tables.day}, and do not trust the day's books",
         says,
         {"bad_book_share": share},
     )
 
 
-def few_books_were_dropped(tables: LakeDay) -> Finding:
+def few_books_were_dropped(ticks: Ticks) -> Finding:
     """Few of the contract's own records were dropped as crossed or locked.
 
     Other contracts and spreads belong in a file of parent symbology and are not counted.
     """
-    facts = tables.facts("clean_ticks")
+    facts = ticks.tables.facts("clean_ticks")
     dropped = facts["dropped/crossed_or_locked"]
-    share = dropped / (dropped + _census(tables).ticks) if dropped else 0.0
+    share = dropped / (dropped + ticks.kept) if dropped else 0.0
     says = f"{dropped:,} of the contract's records, {share:.2%}, were dropped as crossed or locked"
     return found(
         says if share > MAX_CROSSED_SHARE else "",
         f"over {MAX_CROSSED_SHARE:.0%} the file is suspect: compare"
-        f" {facts['files']} with a new download of {tables.day}",
+        f" {facts['files']} with a new download of {ticks.tables.day}",
         says,
         {"crossed_share": share, "crossed_records": dropped},
     )
 
 
-def front_contract_holds(tables: LakeDay) -> Finding:
+def front_contract_holds(ticks: Ticks) -> Finding:
     """The contract is that of the day before, or a later one: a roll."""
+    tables = ticks.tables
     contract = tables.facts("clean_ticks")["contract"]
     before = _day_before(tables)
     if before is None:
