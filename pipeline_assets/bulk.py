@@ -133,7 +133,7 @@ def _there(
 def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     """A date's raw files and tables, each recorded as soon as it is there."""
     end_with_the_run()
-    share_cores(context.instance.get_run_by_id(context.run_id))
+    share_cores(context.run)
     root, day = date_of_key(context.get_mapping_key())
     tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(day))
     if RAW in config.stages:

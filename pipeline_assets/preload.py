@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 
+import dagster as dg
 from dagster._core.storage import sql
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
@@ -17,14 +18,20 @@ from numba.core.dispatcher import Dispatcher
 from pipeline_assets.compute_logs import show_by_thread
 from pipeline_assets.definitions import defs
 from pipeline_assets.event_log import keep_databases_open
+from pipeline_assets.fork_server import BULK_JOB
 from pipeline_assets.previews.style import notice, png
 
 LATER = (
     "dagster._cli",
+    "dagster._core.instance.factory",
     "dagster._core.storage.root",
     "dagster._core.storage.sqlite_storage",
     "dagster._core.system_config.composite_descent",
+    "dagster._core.workspace.autodiscovery",
+    "dagster._utils.test.definitions",
     "dagster_dg_cli.cli",
+    "multiprocessing.queues",
+    "polars._utils.parquet",
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
 )
@@ -70,7 +77,7 @@ keep_databases_open()
 show_by_thread()
 for kernel in kernels():
     load_from_cache(kernel)
-defs.get_repository_def()
+dg.validate_run_config(defs.get_repository_def().get_job(BULK_JOB))
 png(notice("Drawn once", "for matplotlib and its fonts"))
 
 gc.freeze()

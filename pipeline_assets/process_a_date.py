@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from dagster._core.events import EngineEventData
+from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
@@ -52,7 +53,7 @@ class ProcessADate(dg.Executor):
         run's events, and the pictures of a year would fill its memory.
         """
         at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
-        plan_context.instance.add_run_tags(plan_context.run_id, {DATES_AT_ONCE: str(at_once)})
+        plan_context = _tagged(plan_context, {DATES_AT_ONCE: str(at_once)})
         child_process_executor.TICK = POLL_SECONDS
         processes = MultiprocessExecutor(
             retries=self.retries,
@@ -70,6 +71,22 @@ class ProcessADate(dg.Executor):
             dg.DagsterEvent.engine_event(
                 plan_context, str(summary), EngineEventData({"dates": summary.table()})
             )
+
+
+def _tagged(
+    plan_context: PlanOrchestrationContext, tags: Mapping[str, str]
+) -> PlanOrchestrationContext:
+    """Tag a run; the context in which its processes know the tags without looking them up."""
+    run = plan_context.dagster_run
+    plan_context.instance.add_run_tags(run.run_id, tags)
+    plan_data = plan_context.plan_data._replace(dagster_run=run.with_tags({**run.tags, **tags}))
+    return PlanOrchestrationContext(
+        plan_data,
+        plan_context.log,
+        plan_context.executor,
+        plan_context.output_capture,
+        plan_context.resume_from_failure,
+    )
 
 
 @dataclass
