@@ -77,6 +77,7 @@ keep_databases_open()
 show_by_thread()
 for kernel in kernels():
     load_from_cache(kernel)
+# A job makes the schema of its config once asked for it, and keeps it.
 dg.validate_run_config(defs.get_repository_def().get_job(BULK_JOB))
 png(notice("Drawn once", "for matplotlib and its fonts"))
 

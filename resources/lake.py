@@ -20,8 +20,9 @@ from resources.atomic import whole_file
 
 ZSTD_LEVEL = 2
 ROW_GROUP = 65_536
-"""Rows of a row group: about a batch of ticks. Of half as many each costs as much to begin, encoding
-and reading back take a tenth longer; of twice as many reading back takes longer, a column at a time."""
+"""Rows of a row group: about a batch of ticks. Beginning one costs something, so encoding and reading
+back take a tenth longer with half as many. With twice as many reading back takes longer as well:
+fewer are decoded side by side."""
 _FACTS = "facts"
 _OF_THE_SYSTEM = "os error"
 """What Polars puts into a ComputeError where the operating system refused, with the number."""
