@@ -35,8 +35,8 @@ LATER = (
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
 )
-"""Modules that a run or a step would import only as it begins, its command line's among them: every
-process of a date loads the program anew that began the run."""
+"""Modules that a run or a step would import only when it needs them, its command line's among them:
+every process of a date loads the program anew that began the run."""
 
 OURS = ("kernels.", "resources.")
 """Packages that have compiled functions."""
