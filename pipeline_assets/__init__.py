@@ -2,9 +2,6 @@
 
 import gc
 import os
-import sys
-
-from pipeline_assets.fork_server import begin_beside
 
 # Loading all this makes 400,000 objects that stay; the usual thresholds would have them walked over
 # time and again, for a third of the time it takes.
@@ -16,5 +13,3 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:-1,narenas:2")
 
 # NumPy's BLAS has no work here for threads, which spin for a tenth of a second as they begin.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-begin_beside(sys.argv)

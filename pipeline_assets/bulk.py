@@ -1,6 +1,6 @@
 """The bulk lane: one run takes many dates through the stages in memory, each in its own process.
 
-    dg launch --job backfill --config-json '{"start": "2025-01-01", "end": "2025-12-31"}'
+    python -m pipeline_assets.backfill --start 2025-01-01 --end 2025-12-31
 
 records of every partition what the asset lane would. A date that fails fails its own step only; the
 run ends with a table of what became of each date, and its re-execution from failure takes up the

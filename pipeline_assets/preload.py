@@ -15,10 +15,10 @@ from dagster._core.storage import sql
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
+from pipeline_assets.bulk import backfill
 from pipeline_assets.compute_logs import show_by_thread
 from pipeline_assets.definitions import defs
 from pipeline_assets.event_log import keep_databases_open
-from pipeline_assets.fork_server import BULK_JOB
 from pipeline_assets.previews.style import notice, png
 
 LATER = (
@@ -29,14 +29,13 @@ LATER = (
     "dagster._core.system_config.composite_descent",
     "dagster._core.workspace.autodiscovery",
     "dagster._utils.test.definitions",
-    "dagster_dg_cli.cli",
     "multiprocessing.queues",
     "polars._utils.parquet",
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
 )
-"""Modules that a run or a step would import only when it needs them, its command line's among them:
-every process of a date loads the program anew that began the run."""
+"""Modules that a run or a step would import only when it needs them, Dagster's program among them:
+every process of a date loads anew what its run began as."""
 
 OURS = ("kernels.", "resources.")
 """Packages that have compiled functions."""
@@ -78,7 +77,7 @@ show_by_thread()
 for kernel in kernels():
     load_from_cache(kernel)
 # A job makes the schema of its config once asked for it, and keeps it.
-dg.validate_run_config(defs.get_repository_def().get_job(BULK_JOB))
+dg.validate_run_config(defs.get_repository_def().get_job(backfill.name))
 png(notice("Drawn once", "for matplotlib and its fonts"))
 
 gc.freeze()

@@ -97,9 +97,9 @@ class Place:
         """What a process has printed."""
         return self._log(name).read_text()
 
-    def memory_of(self, name: str) -> int:
-        """Bytes of memory that one of the processes takes."""
-        return psutil.Process(self._running[name].pid).memory_info().rss
+    def process(self, name: str) -> psutil.Process:
+        """One of the processes, as long as it runs."""
+        return psutil.Process(self._running[name].pid)
 
     def kill(self, name: str) -> None:
         """Kill -9 one of the processes and what it started."""

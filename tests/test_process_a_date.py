@@ -1,4 +1,4 @@
-"""What processes of dates are forked from begins early, and each takes its share of the cores."""
+"""The process of a date takes its share of the cores."""
 
 import os
 import subprocess
@@ -6,19 +6,9 @@ import sys
 
 import pytest
 
-from pipeline_assets.bulk import backfill
-from pipeline_assets.fork_server import BULK_JOB
 from pipeline_assets.process_a_date import DATES_AT_ONCE, POLARS_THREADS
 from resources.machine import usable_cores
 from tests.place import REPOSITORY
-
-IS_BEGUN = """
-import sys
-sys.argv = {argv}
-import pipeline_assets
-from multiprocessing import forkserver
-print(forkserver._forkserver._forkserver_pid is not None)
-"""
 
 THREADS = """
 import dagster as dg, polars as pl
@@ -26,24 +16,6 @@ from pipeline_assets.process_a_date import share_cores
 share_cores(dg.DagsterRun(job_name="backfill", tags={{{tag!r}: "{at_once}"}}))
 print(pl.thread_pool_size())
 """
-
-
-@pytest.mark.parametrize(
-    ("argv", "is_begun"),
-    [
-        (["dg", "launch", "--job", "backfill", "--config-json", "{}"], True),
-        (["dagster", "job", "execute", "-j", "backfill"], True),
-        (["dg", "launch", "--job", "report"], False),
-        (["dg", "launch", "--assets", "backfill"], False),
-        (["dagster", "asset", "materialize", "--select", "*"], False),
-    ],
-)
-def test_a_command_of_the_bulk_job_begins_the_server_at_once(argv, is_begun) -> None:
-    assert said_by(IS_BEGUN.format(argv=argv)) == str(is_begun)
-
-
-def test_the_bulk_job_has_the_name_that_is_looked_for() -> None:
-    assert backfill.name == BULK_JOB
 
 
 @pytest.mark.parametrize("at_once", [1, usable_cores(), 10 * usable_cores()])

@@ -1,0 +1,58 @@
+"""The bulk job from a shell.
+
+    python -m pipeline_assets.backfill --start 2025-01-01 --end 2025-12-31
+
+The server that its dates are forked from loads while the command itself does; launched otherwise, the
+job has Dagster begin it with the run's first step.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline_assets import fork_server
+
+
+def main() -> None:
+    """Run the job, and show its events; the exit code tells whether every date was done."""
+    fork_server.begin()
+    import dagster as dg
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+    from dagster._utils.interrupts import capture_interrupts
+
+    from pipeline_assets.bulk import Backfill, backfill, chosen_days
+
+    config = vars(_parser(Backfill.model_fields).parse_args())
+    try:
+        chosen_days(Backfill(**config))
+        instance = dg.DagsterInstance.get()
+    except (dg.Failure, dg.DagsterError) as error:
+        sys.exit(f"error: {error}")
+    definitions = ReconstructableRepository.for_module("pipeline_assets.definitions", "defs")
+    job = definitions.get_reconstructable_job(backfill.name)
+    with instance, capture_interrupts():
+        result = dg.execute_job(job, instance, config)
+    if not result.success:
+        sys.exit(f"error: run {result.run_id} failed; it has a table of what became of each date")
+
+
+def _parser(fields: Mapping[str, Any]) -> argparse.ArgumentParser:
+    """An option for each field of the job's config."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline_assets.backfill",
+        description="Make many dates in one run: a year, or what is missing of it.",
+        argument_default=argparse.SUPPRESS,
+    )
+    for name, field in fields.items():
+        how = {}
+        if field.annotation is bool:
+            how["action"] = argparse.BooleanOptionalAction
+        elif field.annotation == list[str]:
+            how |= {"nargs": "*", "metavar": name.removesuffix("s").upper()}
+        parser.add_argument(f"--{name.replace('_', '-')}", help=field.description, **how)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The bulk job from a shell: what it makes, what it says, and when its server begins."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from pipeline_assets.bulk import Backfill
+from resources.feed import day_file, simulate_day
+from tests.place import REPOSITORY, Place
+
+COMMAND = "python -m pipeline_assets.backfill"
+THERE, LATE = date(2025, 6, 3), date(2025, 6, 4)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Raw files of the first of two days."""
+    with Place(tmp_path) as place:
+        simulate_day(day_file(place.raw, "ES", THERE), THERE, events=2_000)
+        yield place
+
+
+def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
+    both = f"{COMMAND} --start {THERE} --end {LATE}"
+    place.run("first", both)
+    assert place.end_of("first") == 1
+    assert "1 of 2 dates done" in place.log("first")
+    assert place.has_whole_day(THERE)
+
+    simulate_day(day_file(place.raw, "ES", LATE), LATE, events=2_000)
+    place.run("second", both)
+    assert place.end_of("second") == 0, place.log("second")
+    assert "ES: 1 of 2 dates to do" in place.log("second")
+    assert place.has_whole_day(LATE)
+
+    place.run("third", f"{COMMAND} --dates {THERE} --stages bar5s --no-only-missing")
+    assert place.end_of("third") == 0, place.log("third")
+    made = {
+        asset: len(place.instance.fetch_materializations(dg.AssetKey(["es", asset]), 9).records)
+        for asset in ("clean_ticks", "bar5s")
+    }
+    assert made == {"clean_ticks": 2, "bar5s": 3}
+
+
+def test_the_server_to_fork_from_begins_before_the_run(place: Place) -> None:
+    assert place.instance.get_runs_count() == 0
+    place.run("backfill", f"{COMMAND} --dates {THERE}")
+
+    def server() -> psutil.Process | None:
+        started = place.process("backfill").children()
+        return next((it for it in started if "multiprocessing.forkserver" in words(it)), None)
+
+    place.eventually("the server begins", server, every=0.02)
+    assert place.instance.get_runs_count() == 0
+    assert place.end_of("backfill") == 0, place.log("backfill")
+    assert place.instance.get_runs_count() == 1
+
+
+def words(process: psutil.Process) -> str:
+    """The command line of a process, nothing if it is gone."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def test_each_field_of_the_config_is_an_option() -> None:
+    run = backfill("--help")
+    assert run.returncode == 0
+    said = " ".join(run.stdout.split())
+    for name, field in Backfill.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in said
+        assert field.description in said
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("", "say which dates, either by `start` and `end` or by `dates`"),
+        ("--dates 2025-06-07", "not trading days: 2025-06-07"),
+        ("--start 2025-06-04 --end 2025-06-03", "end 2025-06-03 is before start"),
+        ("--dates 2025-06-03 --stages ticks", "not stages: ticks; stages are raw_dbn, clean_ticks"),
+        ("--dates 2025-06-03", "The environment variable $DAGSTER_HOME is not set"),
+    ],
+)
+def test_a_mistake_is_told_before_a_run_begins(options: str, complaint: str) -> None:
+    run = backfill(*options.split())
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"error: {complaint}")
+    assert "Traceback" not in run.stderr
+
+
+def backfill(*options: str) -> subprocess.CompletedProcess[str]:
+    """The command, where there is no instance."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline_assets.backfill", *options],
+        cwd=REPOSITORY,
+        env={"COLUMNS": "1000"},
+        capture_output=True,
+        text=True,
+    )
