@@ -7,7 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
 from typing import Any
+from weakref import WeakSet
 
 import dagster as dg
 import polars as pl
@@ -24,9 +28,10 @@ DATES_AT_ONCE = "mbp10/dates_at_once"
 """The run's tag that says how many."""
 POLARS_THREADS = "POLARS_MAX_THREADS"
 
-POLL_SECONDS = 0.004
-"""How long the run waits for an event of one date before it looks at the next date's. Dagster's 20 ms
-for each event of the others were a tenth of a second a date."""
+LOOK_SECONDS = 0.1
+"""How often the run looks whether a date's process is still there, if none of them says anything."""
+
+_take_within_a_tick = child_process_executor._poll_for_event
 
 
 class ProcessADate(dg.Executor):
@@ -54,7 +59,7 @@ class ProcessADate(dg.Executor):
         """
         at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
         plan_context = _tagged(plan_context, {DATES_AT_ONCE: str(at_once)})
-        child_process_executor.TICK = POLL_SECONDS
+        wait_for_any_date()
         processes = MultiprocessExecutor(
             retries=self.retries,
             max_concurrent=at_once,
@@ -71,6 +76,23 @@ class ProcessADate(dg.Executor):
             dg.DagsterEvent.engine_event(
                 plan_context, str(summary), EngineEventData({"dates": summary.table()})
             )
+
+
+def wait_for_any_date() -> None:
+    """Have this process, a run's, wait for the events of all its dates at once.
+
+    Dagster waits 20 ms for one of the first date, then 20 ms for one of the next.
+    """
+    queues: WeakSet[Queue] = WeakSet()
+
+    def take(process: BaseProcess, queue: Queue) -> Any:
+        queues.add(queue)
+        readers = [queue._reader for queue in queues]
+        connection.wait([reader for reader in readers if not reader.closed], LOOK_SECONDS)
+        return _take_within_a_tick(process, queue)
+
+    child_process_executor._poll_for_event = take
+    child_process_executor.TICK = 0
 
 
 def _tagged(

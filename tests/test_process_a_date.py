@@ -1,12 +1,16 @@
-"""The process of a date takes its share of the cores."""
+"""The process of a date takes its share of the cores, and the run hears of all of them at once."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from dagster._core.executor import child_process_executor
 
-from pipeline_assets.process_a_date import DATES_AT_ONCE, POLARS_THREADS
+from pipeline_assets import process_a_date
+from pipeline_assets.process_a_date import DATES_AT_ONCE, POLARS_THREADS, wait_for_any_date
 from resources.machine import usable_cores
 from tests.place import REPOSITORY
 
@@ -27,6 +31,26 @@ def test_a_date_takes_its_share_of_the_cores(at_once: int) -> None:
 def test_the_environment_has_the_last_word_on_threads() -> None:
     code = THREADS.format(tag=DATES_AT_ONCE, at_once=1)
     assert int(said_by(code, {POLARS_THREADS: "3"})) == 3
+
+
+def test_what_one_date_says_is_not_kept_waiting_by_a_silent_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child_process_executor, "TICK", child_process_executor.TICK)
+    monkeypatch.setattr(child_process_executor, "_poll_for_event", None)
+    monkeypatch.setattr(process_a_date, "LOOK_SECONDS", 0.01)
+    wait_for_any_date()
+    take, this_process = child_process_executor._poll_for_event, multiprocessing.current_process()
+    silent, talking, done = (multiprocessing.Queue() for _ in range(3))
+    for queue in (silent, talking, done):
+        assert take(this_process, queue) is None
+    done.close()
+    monkeypatch.setattr(process_a_date, "LOOK_SECONDS", 100)
+    with ThreadPoolExecutor(1) as pool:
+        awaited = pool.submit(take, this_process, silent)
+        talking.put("an event")
+        assert awaited.result(timeout=50) is None
+    assert take(this_process, talking) == "an event"
 
 
 def said_by(code: str, environment: dict[str, str] | None = None) -> str:
