@@ -17,6 +17,7 @@ from pipeline_assets import fork_server
 def main() -> None:
     """Run the job, and show its events; the exit code tells whether every date was done."""
     fork_server.begin()
+    # What follows takes two seconds to load, too.
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._utils.interrupts import capture_interrupts
@@ -34,7 +35,7 @@ def main() -> None:
     with instance, capture_interrupts():
         result = dg.execute_job(job, instance, config)
     if not result.success:
-        sys.exit(f"error: run {result.run_id} failed; it has a table of what became of each date")
+        sys.exit(f"error: run {result.run_id} failed; put right what it says, and start again")
 
 
 def _parser(fields: Mapping[str, Any]) -> argparse.ArgumentParser:
