@@ -23,6 +23,7 @@ def main() -> None:
     from dagster._utils.interrupts import capture_interrupts
 
     from pipeline_assets.bulk import Backfill, backfill, chosen_days
+    from pipeline_assets.process_a_date import summary_of
 
     config = vars(_parser(Backfill.model_fields).parse_args())
     try:
@@ -34,8 +35,8 @@ def main() -> None:
     job = definitions.get_reconstructable_job(backfill.name)
     with instance, capture_interrupts():
         result = dg.execute_job(job, instance, config)
-    if not result.success:
-        sys.exit(f"error: run {result.run_id} failed; put right what it says, and start again")
+        if not result.success:
+            sys.exit(f"error: run {result.run_id} failed: {summary_of(instance, result.run_id)}")
 
 
 def _parser(fields: Mapping[str, Any]) -> argparse.ArgumentParser:

@@ -26,6 +26,8 @@ from resources.machine import usable_cores
 
 DATES_AT_ONCE = "mbp10/dates_at_once"
 """The run's tag that says how many."""
+DATES = "dates"
+"""What the summary of a run is called in the metadata of its event."""
 POLARS_THREADS = "POLARS_MAX_THREADS"
 
 LOOK_SECONDS = 0.1
@@ -74,7 +76,7 @@ class ProcessADate(dg.Executor):
                     yield event
         finally:
             dg.DagsterEvent.engine_event(
-                plan_context, str(summary), EngineEventData({"dates": summary.table()})
+                plan_context, str(summary), EngineEventData({DATES: summary.table()})
             )
 
 
@@ -181,6 +183,13 @@ class Summary:
             [dg.TableColumn(name, kind) for name, kind in (columns | {"result": "string"}).items()]
         )
         return dg.MetadataValue.table(records, schema)
+
+
+def summary_of(instance: dg.DagsterInstance, run_id: str) -> str:
+    """What became of the dates of a run, a line each; nothing if it did not come to any."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    has_table = (it for it in events if DATES in it.dagster_event.engine_event_data.metadata)
+    return next((it.dagster_event.message for it in has_table), "")
 
 
 def end_with_the_run() -> None:

@@ -30,7 +30,9 @@ def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
     both = f"{COMMAND} --start {THERE} --end {LATE}"
     place.run("first", both)
     assert place.end_of("first") == 1
-    assert "1 of 2 dates done" in place.log("first")
+    *_, error = place.log("first").partition("\nerror: ")
+    assert "1 of 2 dates done" in error
+    assert f"no raw file of ES for {LATE}" in error
     assert place.has_whole_day(THERE)
 
     simulate_day(day_file(place.raw, "ES", LATE), LATE, events=2_000)
