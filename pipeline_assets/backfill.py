@@ -25,7 +25,7 @@ def main() -> None:
     from pipeline_assets.bulk import Backfill, backfill, chosen_days
     from pipeline_assets.process_a_date import summary_of
 
-    config = vars(_parser(Backfill.model_fields).parse_args())
+    config = vars(_parser(backfill.description, Backfill.model_fields).parse_args())
     try:
         chosen_days(Backfill(**config))
         instance = dg.DagsterInstance.get()
@@ -39,11 +39,11 @@ def main() -> None:
             sys.exit(f"error: run {result.run_id} failed: {summary_of(instance, result.run_id)}")
 
 
-def _parser(fields: Mapping[str, Any]) -> argparse.ArgumentParser:
+def _parser(about: str, fields: Mapping[str, Any]) -> argparse.ArgumentParser:
     """An option for each field of the job's config."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.backfill",
-        description="Make many dates in one run: a year, or what is missing of it.",
+        description=about,
         argument_default=argparse.SUPPRESS,
     )
     for name, field in fields.items():

@@ -3,8 +3,8 @@
     python -m pipeline_assets.backfill --start 2025-01-01 --end 2025-12-31
 
 records of every partition what the asset lane would. A date that fails fails its own step only; the
-run ends with a table of what became of each date, and its re-execution from failure takes up the
-dates that failed or were not begun.
+run ends with a table of what became of each date. Started again, the job takes up what is missing, as
+does the UI's re-execution from failure of a run that was launched there.
 """
 
 import re

@@ -7,6 +7,7 @@ with Place(tmp_path) as place:
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -161,3 +162,8 @@ def record_peak(instance: dg.DagsterInstance, table: str, peak: int, day: date) 
 def writer_of(part: Path) -> int:
     """The process that writes a hidden file of the lake."""
     return int(part.name.split(".")[-2])
+
+
+def words(process: psutil.Process) -> set[str]:
+    """Names in the command of a process, modules' with their dots."""
+    return set(re.findall(r"[\w.]+", " ".join(process.cmdline())))

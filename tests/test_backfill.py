@@ -1,5 +1,6 @@
 """The bulk job from a shell: what it makes, what it says, and when its server begins."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import pytest
 
 from pipeline_assets.bulk import Backfill
 from resources.feed import day_file, simulate_day
-from tests.place import REPOSITORY, Place
+from tests.place import REPOSITORY, Place, words
 
 COMMAND = "python -m pipeline_assets.backfill"
+FORK_SERVER = "multiprocessing.forkserver"
 THERE, LATE = date(2025, 6, 3), date(2025, 6, 4)
 
 
@@ -56,7 +58,7 @@ def test_the_server_to_fork_from_begins_before_the_run(place: Place) -> None:
 
     def server() -> psutil.Process | None:
         started = place.process("backfill").children()
-        return next((it for it in started if "multiprocessing.forkserver" in words(it)), None)
+        return next((it for it in started if FORK_SERVER in words(it)), None)
 
     place.eventually("the server begins", server, every=0.02)
     assert place.instance.get_runs_count() == 0
@@ -64,12 +66,15 @@ def test_the_server_to_fork_from_begins_before_the_run(place: Place) -> None:
     assert place.instance.get_runs_count() == 1
 
 
-def words(process: psutil.Process) -> str:
-    """The command line of a process, nothing if it is gone."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
+def test_interrupted_it_ends_and_leaves_nothing_half_written(place: Place) -> None:
+    simulate_day(day_file(place.raw, "ES", LATE), LATE, events=300_000)
+    place.run("backfill", f"{COMMAND} --dates {LATE}")
+    place.eventually("a table is written", place.hidden_files, every=0.02)
+    place.process("backfill").send_signal(signal.SIGINT)
+    assert place.end_of("backfill") == 1
+    assert "0 of 1 dates done" in place.log("backfill")
+    assert not place.hidden_files()
+    assert [run.status for run in place.instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
 
 
 def test_each_field_of_the_config_is_an_option() -> None:

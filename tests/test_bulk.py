@@ -20,7 +20,7 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
-from pipeline_assets.process_a_date import DATES_AT_ONCE
+from pipeline_assets.process_a_date import DATES, DATES_AT_ONCE
 from resources.feed import FolderFeed
 from resources.lake import table_path
 from resources.machine import usable_cores
@@ -65,9 +65,9 @@ class Lane:
     def results(self, run: str) -> dict[str, str]:
         """What the run's summary says of each date."""
         (summary,) = (
-            event.dagster_event.engine_event_data.metadata["dates"]
+            event.dagster_event.engine_event_data.metadata[DATES]
             for event in self.instance.all_logs(run, of_type=dg.DagsterEventType.ENGINE_EVENT)
-            if "dates" in event.dagster_event.engine_event_data.metadata
+            if DATES in event.dagster_event.engine_event_data.metadata
         )
         return {record.data["date"]: record.data["result"] for record in summary.records}
 
