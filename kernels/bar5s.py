@@ -29,7 +29,9 @@ from kernels.tick_loop import Bars
 from kernels.whole_bars import BEFORE, COLUMNS, LADDER_COLUMNS, Batch, WholeBars, walk
 
 _BATCH = 65_536
-"""Ticks read at a time, two row groups of the lake, which are decoded side by side."""
+"""Ticks read at a time, a row group of the lake."""
+_AHEAD = 2
+"""Batches read side by side, ahead of the bars: columns of one are decoded one after the other."""
 
 
 def _bars_of(batch: Batch, point: float) -> tuple[pl.DataFrame, Bars, pl.DataFrame]:
@@ -100,14 +102,16 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
 
 
 def read_ahead(ticks: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """What bars are made of, in batches, each being read while the one before is worked on."""
+    """What bars are made of, in batches, the next ones being read while one is worked on."""
     columns, n_ticks = ticks.select("symbol", *COLUMNS), ticks.select(pl.len()).collect().item()
-    batches = (columns.slice(start, _BATCH).collect() for start in range(0, n_ticks, _BATCH))
-    with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(next, batches, None)
-        while (batch := pending.result()) is not None:
-            pending = reader.submit(next, batches, None)
-            yield batch
+    pending: deque[Future] = deque()
+    with ThreadPoolExecutor(_AHEAD) as readers:
+        for start in range(0, n_ticks, _BATCH):
+            pending.append(readers.submit(columns.slice(start, _BATCH).collect))
+            if len(pending) > _AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _table(
