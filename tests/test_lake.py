@@ -1,4 +1,4 @@
-"""The lake's files under pressure: a disk that fills up, a writer killed, two writers at once."""
+"""The lake's files: how bars read them; a disk that fills up, a writer killed, two writers at once."""
 
 import os
 import signal
@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
+from kernels.bar5s import read_ahead
+from kernels.features import schema
 from resources.lake import Made, read_facts, write_table
 
 ROWS = 300_000
@@ -93,3 +96,13 @@ def test_two_writers_and_a_reader_see_whole_tables_only(table: Path) -> None:
     assert [process.returncode for process in writers] == [0, 0]
     assert {1, 2} <= seen <= {0, 1, 2}
     assert list(table.parent.iterdir()) == [table]
+
+
+def test_bars_read_a_row_group_at_a_time(tmp_path: Path) -> None:
+    """Batches across row groups would decode both for each."""
+    path = tmp_path / "clean_ticks.parquet"
+    write_table(Made(pl.DataFrame(schema=schema("clean_ticks")).clear(ROWS)), path)
+    footer = pq.read_metadata(path)
+    row_groups = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
+    assert len(row_groups) > 2
+    assert [batch.height for batch in read_ahead(pl.scan_parquet(path))] == row_groups
