@@ -7,8 +7,11 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from pipeline_assets.capacity import dates_at_once
+from pipeline_assets.lost_runs import await_ends_of_runs
 from pipeline_assets.settings import instruments
 from pipeline_assets.stages import STAGES
+
+await_ends_of_runs()  # here, as the daemon loads its run queue before it looks at runs
 
 BULK = {"lane": "bulk"}
 """The tag of a run that takes many dates at once, as many as fit."""

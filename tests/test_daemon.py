@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import psutil
 import pytest
 
 from resources.feed import day_file, simulate_day
@@ -77,6 +78,35 @@ def test_killed_run_leaves_no_partial_table_and_is_tried_again(live: Deployment)
     assert live.end_of_run(retry["runId"]) == "SUCCESS"
     assert live.has_whole_day(day)
     assert live.hidden_files() == []
+
+
+def test_lost_run_is_tried_again_though_the_daemon_looks_while_its_end_is_recorded(
+    live: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = date(2025, 6, 11)
+    deliver(live, day, events=200_000)
+    storage = live.instance.run_storage
+    record_status = storage.handle_run_event
+
+    def record_late(*event: Any) -> None:
+        """Record a run's status when the daemon, which looks every five seconds, has seen why."""
+        time.sleep(7)
+        record_status(*event)
+
+    run = live.launch("trading_day", {"dagster/partition": str(day)})
+    (part,) = live.eventually("a table is being written", live.hidden_files, every=0.02)
+    process = psutil.Process(writer_of(part))
+    process.suspend()
+    with monkeypatch.context() as late:
+        late.setattr(storage, "handle_run_event", record_late)
+        live.instance.report_run_failed(live.instance.get_run_by_id(run))
+    process.kill()
+
+    (retry,) = live.eventually(
+        "the run is tried again", lambda: live.runs({"dagster/parent_run_id": run})
+    )
+    assert live.end_of_run(retry["runId"]) == "SUCCESS"
+    assert live.has_whole_day(day)
 
 
 def test_schedule_across_daylight_saving(live: Deployment) -> None:

@@ -1,0 +1,49 @@
+"""Runs that were lost are tried again, whenever the daemon looks at them.
+
+That a run failed is recorded as an event, then as the run's status, and at last whether it is to be
+tried again. The daemon looks for new events; if one is there and the rest not yet, Dagster's takes the
+run for one that has not failed, and does not look at it again.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+RETRIES = "dagster._daemon.auto_run_reexecution.auto_run_reexecution"
+"""Dagster's module of what is tried again, which the daemon has loaded."""
+
+PATIENCE_SECONDS = 10
+"""How long the rest is awaited. Who did not get to it was killed, and the run is failed anew."""
+
+
+def await_ends_of_runs() -> None:
+    """Have a daemon that loads this code await what is yet to be recorded; elsewhere do nothing."""
+    if RETRIES not in sys.modules:
+        return
+    retries = sys.modules[RETRIES]
+    to_be_tried_again = retries.filter_runs_to_should_retry
+
+    def once_recorded(
+        runs: Iterable[dg.DagsterRun], instance: dg.DagsterInstance
+    ) -> Iterator[dg.DagsterRun]:
+        return to_be_tried_again((_recorded(run, instance) for run in runs), instance)
+
+    retries.filter_runs_to_should_retry = once_recorded
+
+
+def _recorded(run: dg.DagsterRun, instance: dg.DagsterInstance) -> dg.DagsterRun:
+    """The run with its end recorded, or as it is when patience ends."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not _is_recorded(run) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        run = instance.get_run_by_id(run.run_id) or run
+    return run
+
+
+def _is_recorded(run: dg.DagsterRun) -> bool:
+    if run.status == dg.DagsterRunStatus.FAILURE:
+        return WILL_RETRY_TAG in run.tags
+    return run.is_finished
