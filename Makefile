@@ -35,6 +35,6 @@ curves: install  ## measure how seconds and memory grow; docs/pictures/scaling.p
 docs: install  ## write docs/features.md from the catalogue
 	$(BIN)/python -m pipeline_assets.features_page
 
-lock:  ## resolve the dependencies of pyproject.toml anew
+lock: install  ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-strip-extras \
 		--no-header --no-emit-index-url -o requirements.lock

@@ -31,8 +31,8 @@ from pipeline_assets.bulk import CHAIN
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.run_queue import BULK
 from pipeline_assets.stages import Day, make_tables
+from resources.feed import day_file, simulate_day
 from resources.lake import LakeDay
-from resources.simulated import simulate_day
 from tests.live import deployed
 from tests.place import LOCATION, REPOSITORY
 
@@ -58,8 +58,8 @@ def simulate(folder: Path, days: Sequence[str], events: int) -> None:
     """Simulate the raw files of days."""
     say(f"simulating {len(days)} dates of {events:,} events")
     for day in days:
-        path = folder / "raw" / "ES" / f"glbx-mdp3-{day.replace('-', '')}.mbp-10.dbn.zst"
-        simulate_day(path, date.fromisoformat(day), events=events)
+        of = date.fromisoformat(day)
+        simulate_day(day_file(folder / "raw", "ES", of), of, events=events)
 
 
 def compute(folder: Path, days: Sequence[str]) -> float:
@@ -184,6 +184,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="of everything")
     parser.add_argument("--many", type=int, default=1_000, help="thin dates of one run, once")
     options = parser.parse_args()
+    if options.many <= HUNDRED:
+        parser.error(f"--many must be over {HUNDRED}: the first and last {HUNDRED} are compared")
     known = [day for day in trading_days.get_partition_keys() if day >= FIRST_DAY]
     days, many = known[: options.dates + THIN_DAYS], known[: options.dates + options.many]
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"

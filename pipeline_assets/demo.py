@@ -14,7 +14,7 @@ import polars as pl
 from kernels.features import OUTCOME
 from pipeline_assets.definitions import defs
 from pipeline_assets.settings import instruments, lake_folder, raw_folder
-from resources.feed import simulate_day
+from resources.feed import day_file, simulate_day
 from resources.lake import table_path
 
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
@@ -69,7 +69,7 @@ def main() -> None:
     with dg.DagsterInstance.get() as instance:
         for day in options.days:
             for root in (instrument.root for instrument in instruments()):
-                raw = raw_folder() / root / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
+                raw = day_file(raw_folder(), root, day)
                 if not raw.exists():
                     print(f"{day} {root}: simulating {options.events:,} events ...", flush=True)
                     simulate_day(raw, day, root=root, events=options.events)

@@ -1,5 +1,6 @@
 """Simulated days that several test files read; the local Databento and the days to draw."""
 
+import os
 from collections.abc import Callable
 from datetime import date, time
 from functools import cache
@@ -14,10 +15,17 @@ from pipeline_assets.stages import STAGES, Day
 from resources.dbn import read_dbn
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
+from tests.place import without_settings
 
 pytest_plugins = ["tests.databento_server", "tests.drawn_days"]
 
 DAY = date(2025, 6, 5)
+
+
+def pytest_configure() -> None:
+    """Let no test see what the user has set, buy with the user's key, or leave this machine."""
+    for name in os.environ.keys() - without_settings(os.environ).keys():
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,6 @@ def api(
     running, certificate = server
     running.clear()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
-    monkeypatch.setenv("NO_PROXY", "localhost")
     monkeypatch.setenv(KEY, API_KEY)
     running.expect_request(CONDITION, "GET").respond_with_json(condition("available"))
     running.expect_request(COST, "POST").respond_with_json(1.25)

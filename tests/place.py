@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
@@ -25,8 +25,8 @@ import polars as pl
 import psutil
 
 from pipeline_assets.stages import STAGES
+from resources.databento_feed import KEY
 from resources.lake import table_path
-from resources.machine import OVERRIDE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCATION = "pipeline_assets.definitions"
@@ -49,13 +49,12 @@ class Place:
         self.home.mkdir(parents=True)
         shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", self.home)
         self._folder, self._source = folder, source
-        self._environment = os.environ | {
+        self._environment = without_settings(os.environ) | {
             "DAGSTER_HOME": str(self.home),
             "MBP10_RAW": str(self.raw),
             "MBP10_LAKE": str(self.lake),
             "MBP10_ROOTS": roots,
         }
-        self._environment.pop(OVERRIDE, None)
         self._running: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> Self:
@@ -148,6 +147,15 @@ class Place:
     def _logs(self) -> str:
         logs = sorted(self._folder.glob("*.log"))
         return "\n".join(f"--- {log.name}\n{log.read_text()[-4_000:]}" for log in logs)
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment with nothing of the pipeline set, no key to buy with, and no proxy to go by."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("MBP10_") and name != KEY and not name.lower().endswith("_proxy")
+    }
 
 
 def record_peak(instance: dg.DagsterInstance, table: str, peak: int, day: date) -> None:

@@ -1,13 +1,12 @@
 """The UI as a person uses it, in Chromium, on a real deployment; each screen is kept as a picture.
 
-The pictures lie in `MBP10_ARTEFACTS`, else in `.artefacts/` of the repository.
+The pictures lie in `.artefacts/` of the repository.
 """
 
-import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -18,7 +17,13 @@ from resources.feed import day_file, simulate_day
 from tests.live import Deployment, deployed
 from tests.place import PATIENCE, REPOSITORY
 
-CHROMIUM = Path("/usr/bin/chromium")
+BROWSERS = [
+    "chromium",
+    "google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+]
+"""Where a browser of Chromium's kind may lie."""
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -28,7 +33,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-ARTEFACTS = Path(os.environ.get("MBP10_ARTEFACTS", REPOSITORY / ".artefacts"))
+ARTEFACTS = REPOSITORY / ".artefacts"
 DAY = date(2025, 6, 5)
 THREE_DAYS = [date(2025, 6, 9), date(2025, 6, 10), date(2025, 6, 11)]
 WINDOW = {"width": 1440, "height": 900}
@@ -53,9 +58,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 @pytest.fixture
 def page(live: Deployment) -> Iterator[Page]:
     """A new window."""
-    assert CHROMIUM.exists(), f"no {CHROMIUM}: install Debian's package chromium"
+    browsers = list(filter(None, map(shutil.which, BROWSERS)))
+    assert browsers, "no Chromium: install Debian's package chromium, or Google Chrome"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=browsers[0], args=ARGUMENTS)
         page = browser.new_page(base_url=live.url, viewport=WINDOW)
         page.set_default_timeout(PATIENCE * 1000)
         expect.set_options(timeout=PATIENCE * 1000)

@@ -21,10 +21,9 @@ from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.process_a_date import DATES, DATES_AT_ONCE
-from resources.feed import FolderFeed
+from resources.feed import FolderFeed, day_file, simulate_day
 from resources.lake import table_path
 from resources.machine import usable_cores
-from resources.simulated import simulate_day
 from tests.compare import TOLERANCE
 from tests.live import PROCESSES, Deployment, deployed
 from tests.place import writer_of
@@ -108,20 +107,15 @@ def latest(instance: dg.DagsterInstance, asset: str, day: date) -> dg.EventLogRe
     return instance.fetch_materializations(of_day, limit=1).records[0]
 
 
-def raw_file(folder: Path, day: date) -> Path:
-    """Where a day's raw file lies."""
-    return folder / "ES" / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
-
-
 @pytest.fixture(scope="module")
 def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
     """A deployment whose raw files are there, one of them cut off."""
     with deployed(tmp_path_factory.mktemp("bulk")) as live:
         for day in DAYS:
-            simulate_day(raw_file(live.raw, day), day, events=3_000)
-        simulate_day(raw_file(live.raw, LONG), LONG, events=300_000)
-        whole = raw_file(live.raw, CORRUPT).read_bytes()
-        raw_file(live.raw, CORRUPT).write_bytes(whole[: len(whole) // 2])
+            simulate_day(day_file(live.raw, "ES", day), day, events=3_000)
+        simulate_day(day_file(live.raw, "ES", LONG), LONG, events=300_000)
+        whole = day_file(live.raw, "ES", CORRUPT).read_bytes()
+        day_file(live.raw, "ES", CORRUPT).write_bytes(whole[: len(whole) // 2])
         yield Lane(live)
 
 
@@ -137,7 +131,7 @@ def failed(lane: Lane) -> str:
 @pytest.fixture(scope="module")
 def healed(lane: Lane, failed: str) -> str:
     """Its re-execution, the file being whole again."""
-    simulate_day(raw_file(lane.live.raw, CORRUPT), CORRUPT, events=3_000)
+    simulate_day(day_file(lane.live.raw, "ES", CORRUPT), CORRUPT, events=3_000)
     run = lane.relaunch_from_failure(failed)
     assert lane.live.end_of_run(run) == "SUCCESS"
     return run
@@ -193,7 +187,7 @@ def test_one_bad_date_fails_alone_and_says_why(lane: Lane, failed: str) -> None:
     results = lane.results(failed)
     assert [results.pop(str(day)) for day in DAYS if day != CORRUPT] == ["done", "done"]
     (reason,) = results.values()
-    assert raw_file(lane.live.raw, CORRUPT).name in reason
+    assert day_file(lane.live.raw, "ES", CORRUPT).name in reason
     (step,) = (
         event.step_key
         for event in lane.instance.all_logs(failed, of_type=dg.DagsterEventType.STEP_FAILURE)
@@ -287,7 +281,9 @@ def test_tables_are_made_from_those_in_the_lake(lane: Lane, healed: str) -> None
 
 def test_a_fatal_check_ends_the_date(lane: Lane, healed: str) -> None:
     day, other = date(2025, 6, 9), DAYS[0]
-    raw_file(lane.live.raw, day).write_bytes(raw_file(lane.live.raw, other).read_bytes())
+    day_file(lane.live.raw, "ES", day).write_bytes(
+        day_file(lane.live.raw, "ES", other).read_bytes()
+    )
     run, status = lane.run(dates=[str(day)])
     assert status == "FAILURE"
     assert f"ES {day}, clean_ticks: " in lane.results(run)[str(day)]

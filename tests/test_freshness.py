@@ -26,7 +26,7 @@ from resources.lake import table_path
 
 ES = INSTRUMENTS["ES"]
 NEW_YORK = ZoneInfo("America/New_York")
-THANKSGIVING, CHRISTMAS = date(2025, 11, 27), date(2025, 12, 25)
+CHRISTMAS = date(2025, 12, 25)
 
 
 def at(moment: str) -> datetime:

@@ -16,32 +16,51 @@ from resources.lake import Made, read_facts, write_table
 
 ROWS = 300_000
 WRITE = f"""
-import resource, signal, sys
+import resource, select, sys
 from pathlib import Path
 import polars as pl
 from resources.lake import Made, write_table
 
-path, fill, times, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+path, fill, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 frame = pl.LazyFrame({{"row": range({ROWS})}}).with_columns(fill=fill)
 print("ready", flush=True)
-for _ in range(times):
+sys.stdin.readline()
+is_told_to_end = False
+while not is_told_to_end:
     write_table(Made(frame, {{"fill": fill}}), path)
+    is_told_to_end = bool(select.select([sys.stdin], [], [], 0)[0])
 """
-ENDLESS, NO_LIMIT = 1_000_000, -1
+NO_LIMIT = -1
 
 
-def writer(path: Path, fill: int, times: int = 1, limit: int = NO_LIMIT) -> subprocess.Popen:
-    """A process that writes a table so many times, into files of at most `limit` bytes."""
+def writer(path: Path, fill: int, limit: int = NO_LIMIT) -> subprocess.Popen:
+    """A process about to write a table, into files of at most `limit` bytes.
+
+    It begins at a line on its standard input, and writes over and over until that is closed; if
+    that is closed at once, one time.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITE, *map(str, (path, fill, times, limit))],
+        [sys.executable, "-c", WRITE, *map(str, (path, fill, limit))],
         cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def begin(process: subprocess.Popen) -> None:
+    """Have a writer write over and over."""
+    print(file=process.stdin, flush=True)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Have a writer finish; all it wrote went well."""
+    _, error = process.communicate()
+    assert process.returncode == 0, error
 
 
 def content(path: Path) -> int:
@@ -70,12 +89,13 @@ def test_full_disk_leaves_the_former_table_and_says_what_to_do(table: Path) -> N
     assert list(table.parent.iterdir()) == [table]
     assert (content(table), read_facts(table)) == (0, {"fill": 0})
 
-    assert writer(table, 1).wait() == 0
+    end(writer(table, 1))
     assert (content(table), read_facts(table)) == (1, {"fill": 1})
 
 
 def test_killed_writer_leaves_the_former_table_and_the_next_clears_up(table: Path) -> None:
-    process = writer(table, 1, times=ENDLESS)
+    process = writer(table, 1)
+    begin(process)
     while not (parts := [path for path in table.parent.iterdir() if path != table]):
         assert process.poll() is None
     process.send_signal(signal.SIGSTOP)
@@ -89,12 +109,18 @@ def test_killed_writer_leaves_the_former_table_and_the_next_clears_up(table: Pat
 
 
 def test_two_writers_and_a_reader_see_whole_tables_only(table: Path) -> None:
-    writers = [writer(table, fill, times=30) for fill in (1, 2)]
-    seen = set()
-    while any(process.poll() is None for process in writers):
-        seen.add(content(table))
-    assert [process.returncode for process in writers] == [0, 0]
-    assert {1, 2} <= seen <= {0, 1, 2}
+    writers = [writer(table, fill) for fill in (1, 2)]
+    for process in writers:
+        begin(process)
+    seen = [content(table)]
+    while min(seen.count(fill) for fill in (1, 2)) < 5:
+        assert [process.poll() for process in writers] == [None, None]
+        found = content(table)
+        if found != seen[-1]:
+            seen.append(found)
+    for process in writers:
+        end(process)
+    assert set(seen) <= {0, 1, 2}
     assert list(table.parent.iterdir()) == [table]
 
 

@@ -157,7 +157,8 @@ def small_disk(folder: Path) -> Iterator[tuple[list[str], Path]]:
         text=True,
     )
     try:
-        assert keeper.stdout.readline() == "mounted\n"
+        has_disk = keeper.stdout.readline() == "mounted\n"
+        assert has_disk, "no small disk: have this system allow its users namespaces of their own"
         enter = ["nsenter", f"--target={keeper.pid}", "--user", "--mount", "--preserve-credentials"]
         yield [*enter, f"--wd={REPOSITORY}"], Path(f"/proc/{keeper.pid}/root{folder}")
     finally:
