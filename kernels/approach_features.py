@@ -15,13 +15,14 @@ from kernels.features import (
     LEVEL_TYPE,
     LEVELS,
     NEAR_BANDS,
+    SAME_PTS,
     SIDES,
     THIRDS,
     WINDOWS,
     conform,
 )
 
-AT_LEVEL_PTS = 0.5
+AT_LEVEL_PTS = 0.5 + SAME_PTS
 _BAR = pl.col("bar_index_in_episode")
 _DISTANCE = pl.col("bar5s_approach_dist_to_level_pts_eob")
 
@@ -85,7 +86,7 @@ def _position(point: float) -> Iterator[pl.Expr]:
     yield eob.alias("bar5s_approach_dist_to_level_pts_eob")
     yield twa.alias("bar5s_approach_dist_to_level_pts_twa")
     yield eob.abs().alias("bar5s_approach_abs_dist_to_level_pts_eob")
-    yield _sign(eob > 0).alias("bar5s_approach_side_of_level_eob")
+    yield _sign(eob > SAME_PTS).alias("bar5s_approach_side_of_level_eob")
     for level_type in LEVEL_TYPE.categories:
         yield (pl.col("level_type") == level_type).alias(f"bar5s_approach_is_{level_type.lower()}")
     yield _sign(is_high).alias("bar5s_approach_level_polarity")
@@ -172,11 +173,14 @@ def _level_depth(point: float) -> Iterator[pl.Expr]:
     at = []
     for where, side, outward in zip(BELOW_ABOVE, SIDES, (-1, 1), strict=True):
         away = [(outward * (px - level) / point, size) for px, size in _ladder(side)]
-        yield total([pl.when(d > 0).then(size) for d, size in away]).alias(
+        yield total([pl.when(d > SAME_PTS).then(size) for d, size in away]).alias(
             f"bar5s_lvl_depth_{where}_qty_eob"
         )
         for band, low, high in zip(NEAR_BANDS, (0.0, *BAND_EDGES), BAND_EDGES, strict=False):
-            inside = [pl.when((d > low) & (d <= high)).then(size) for d, size in away]
+            inside = [
+                pl.when((d > low + SAME_PTS) & (d <= high + SAME_PTS)).then(size)
+                for d, size in away
+            ]
             yield total(inside).alias(f"bar5s_lvl_depth_{where}_{band}_qty_eob")
         at += [pl.when(d.abs() <= AT_LEVEL_PTS).then(size) for d, size in away]
     yield total(at).alias("bar5s_lvl_depth_at_qty_eob")
@@ -207,14 +211,15 @@ def _level_flow_imbalance() -> pl.Expr:
 def _setup() -> dict[str, pl.Expr]:
     """Summaries of the setup window that need its bars."""
     nearness = pl.col("bar5s_approach_abs_dist_to_level_pts_eob")
+    comes_nearer, goes_away = nearness.diff() < -SAME_PTS, nearness.diff() > SAME_PTS
     volume, signed = pl.col("bar5s_trade_vol_sum"), pl.col("bar5s_trade_signed_vol_sum")
     summary = {
         "start_dist_pts": _DISTANCE.first(),
         "min_dist_pts": nearness.min(),
         "max_dist_pts": nearness.max(),
-        "approach_bars": (nearness.diff() < 0).sum(),
-        "retreat_bars": (nearness.diff() > 0).sum(),
-        "approach_ratio": (nearness.diff() < 0).sum() / pl.len(),
+        "approach_bars": comes_nearer.sum(),
+        "retreat_bars": goes_away.sum(),
+        "approach_ratio": comes_nearer.sum() / pl.len(),
         "total_trade_vol": volume.sum(),
         "total_signed_vol": signed.sum(),
         "trade_imbal_pct": ratio(signed.sum(), volume.sum()),

@@ -13,11 +13,13 @@ import numpy as np
 import polars as pl
 
 from kernels.book import ASK, BID
-from kernels.end_of_bar import end_of_bar
+from kernels.end_of_bar import end_of_bar, frame_of
+from kernels.errors import UnusableDay
 from kernels.features import (
     BANDS,
     BELOW_ABOVE,
     FLOW_SUMS,
+    INSTANT,
     SIDES,
     STATE,
     conform,
@@ -30,6 +32,8 @@ from kernels.whole_bars import BEFORE, COLUMNS, LADDER_COLUMNS, Batch, WholeBars
 
 _BATCH = 65_536
 """Ticks read at a time, a row group of the lake."""
+_LONGEST_NS = 2 * 86_400_000_000_000
+"""From the first tick of a day to its last, at most; a stray one would make bars without end."""
 _AHEAD = 2
 """Batches read side by side, ahead of the bars: columns of one are decoded one after the other."""
 
@@ -53,6 +57,7 @@ class BarsSoFar:
     def __init__(self, point: float = 1.0) -> None:
         """Begin without ticks. point: price of one point, in price units."""
         self._point, self._symbol, self._whole_bars = point, None, WholeBars()
+        self._first_ns = self._last_ns = 0
         self._threads = pl.thread_pool_size()
         self._pool = ThreadPoolExecutor(self._threads)
         self._at_work: deque[Future] = deque()
@@ -62,7 +67,12 @@ class BarsSoFar:
         """Take in ticks of table `clean_ticks`, later than those before."""
         if ticks.is_empty():
             return
-        self._symbol = ticks["symbol"][0]
+        times = ticks["ts_event"].to_physical()
+        if self._symbol is None:
+            self._symbol, self._first_ns = ticks["symbol"][0], times[0]
+        self._last_ns = times[-1]
+        if self._is_too_long():
+            return
         if batch := self._whole_bars.add(ticks):
             self._begin(batch)
 
@@ -71,10 +81,24 @@ class BarsSoFar:
         if len(self._at_work) > self._threads:
             self._done.append(self._at_work.popleft().result())
 
+    def _is_too_long(self) -> bool:
+        return self._last_ns - self._first_ns > _LONGEST_NS
+
     def table(self) -> pl.DataFrame:
-        """Table `bar5s` of all ticks; none can be added any more."""
+        """Table `bar5s` of all ticks; none can be added any more.
+
+        Raises:
+            UnusableDay: they span more than two days.
+        """
         if self._symbol is None:
             return pl.DataFrame(schema=schema("bar5s"))
+        if self._is_too_long():
+            ends = pl.Series([self._first_ns, self._last_ns]).cast(INSTANT)
+            first, last = ends.dt.to_string("%Y-%m-%d %H:%M")
+            raise UnusableDay(
+                f"{self._symbol} has ticks from {first} to {last}, more than two days;"
+                " get the file of the day anew"
+            )
         self._begin(self._whole_bars.rest())
         self._done += [batch.result() for batch in self._at_work]
         self._pool.shutdown()
@@ -94,6 +118,9 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
 
     Returns:
         Table `bar5s`, one row a bar from the first tick's to the last tick's; no row for no tick.
+
+    Raises:
+        UnusableDay: the ticks span more than two days.
     """
     bars = BarsSoFar(point)
     for frame in read_ahead(ticks):
@@ -123,7 +150,7 @@ def _table(
         grid.select(
             bar_ts=(pl.col("bar") * BAR_NS).cast(pl.Datetime("ns", "UTC")), symbol=pl.lit(symbol)
         )
-        .hstack(pl.from_numpy(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]).fill_nan(None))
+        .hstack(frame_of(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]))
         .hstack(_counts(bars))
         .hstack(_flow(bars, "bid", BID))
         .hstack(_flow(bars, "ask", ASK))
@@ -158,7 +185,7 @@ def _flow(bars: Bars, side: str, code: int) -> pl.DataFrame:
     """Flow sums of a side, by its code, in each band."""
     sums = bars.flow[:, code * FLOW_OF_SIDE : (code + 1) * FLOW_OF_SIDE]
     names = [f"bar5s_flow_{kind}_{side}_{band}_sum" for band, kind in product(BANDS, FLOW_SUMS)]
-    return pl.from_numpy(sums, names)
+    return pl.from_numpy(sums, names, orient="row")
 
 
 def _net_flow() -> Iterator[pl.Expr]:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from kernels.compiling import lean_inner, lean_kernel
-from kernels.features import BAND_EDGES, BANDS, BOOK_COLUMNS, LEVELS, SIDE, STATE
+from kernels.features import BAND_EDGES, BANDS, BOOK_COLUMNS, LEVELS, SAME_PTS, SIDE, STATE
 
 ASK, BID = (SIDE.categories.to_list().index(side) for side in "AB")
 N_BANDS = len(BANDS)
@@ -25,7 +25,7 @@ AWAY = ((BID, 1.0), (ASK, -1.0))
 """Codes of the sides in the order of their states, and where their levels lie from the microprice:
 bids below, at a positive price difference, asks above."""
 
-_EDGES = np.array([-np.inf, *BAND_EDGES, np.inf])
+_EDGES = np.array([-np.inf, *(edge + SAME_PTS for edge in BAND_EDGES), np.inf])
 """Of band k in points: above the k-th, up to the next; then those of what lies beyond."""
 
 

@@ -100,7 +100,7 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
     states = _states(book, point)
     midprice = (books["bid_px_00"] + books["ask_px_00"]) / 2
     frames = [
-        _frame(states.T, [f"{stem}_eob" for stem, *_ in STATE]),
+        frame_of(states.T, [f"{stem}_eob" for stem, *_ in STATE]),
         pl.DataFrame({"midprice_eob": midprice}),
         _shape(books),
     ]
@@ -110,9 +110,9 @@ def end_of_bar(books: pl.DataFrame, point: float) -> pl.DataFrame:
         _ladder_gaps(px, point, gaps)
         _walls(px, sz.astype(float), states[MICROPRICE], point, walls)
         frames.append(
-            _frame(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")])
+            frame_of(gaps, [f"ladder_{side}_gap_{stat}_pts_eob" for stat in ("max", "mean")])
         )
-        frames.append(_frame(walls, [f"wall_{side}_{what}_eob" for what in _WALL]))
+        frames.append(frame_of(walls, [f"wall_{side}_{what}_eob" for what in _WALL]))
     eob = pl.concat(frames, how="horizontal")
     return eob.select(pl.when(exists).then(pl.all()).name.prefix("bar5s_"))
 
@@ -128,8 +128,12 @@ def _no_size_without_price() -> Iterator[pl.Expr]:
 _WALL = ("maxz", "maxz_levelidx", "nearest_strong_dist_pts", "nearest_strong_levelidx")
 
 
-def _frame(matrix: np.ndarray, names: list[str]) -> pl.DataFrame:
-    return pl.from_numpy(matrix, schema=names).fill_nan(None)
+def frame_of(matrix: np.ndarray, names: list[str]) -> pl.DataFrame:
+    """A row a bar, NaN being null.
+
+    Unless told, Polars takes rows for columns if there are as many.
+    """
+    return pl.from_numpy(matrix, names, orient="row").fill_nan(None)
 
 
 def _shape(books: pl.DataFrame) -> pl.DataFrame:
@@ -137,7 +141,7 @@ def _shape(books: pl.DataFrame) -> pl.DataFrame:
     columns = []
     for side, what in product(SIDES, ("px", "sz", "ct")):
         names = BOOK_COLUMNS[f"{side}_{what}"]
-        total = pl.sum_horizontal(names)
+        total = pl.sum_horizontal(pl.col(names).cast(pl.Float64))
         for level, name in enumerate(names):
             columns.append(pl.col(name).alias(f"shape_{side}_{what}_l{level:02d}_eob"))
             if what != "px":

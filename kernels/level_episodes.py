@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from kernels.compiling import inner, kernel
-from kernels.features import OUTCOME, conform, schema
+from kernels.features import OUTCOME, SAME_PTS, conform, schema
 from kernels.instrument import EPISODES_END, new_york
 
 LOOKBACK_BARS = 180
@@ -16,8 +16,8 @@ EXIT_BARS = 6
 COOLDOWN_BARS = 24
 DIRECTION_BARS = 12
 OUTCOME_BARS = (48, 72)
-BAND_PTS = 1.0
-WEAK_PTS, STRONG_PTS = 1.0, 2.0
+BAND_PTS = 1.0 + SAME_PTS
+WEAK_PTS, STRONG_PTS = 1.0 + SAME_PTS, 2.0 + SAME_PTS
 
 _STRONG_BREAK, _WEAK_BREAK, _CHOP, _WEAK_BOUNCE, _STRONG_BOUNCE = range(len(OUTCOME.categories))
 _NO_OUTCOME = -1
@@ -49,7 +49,7 @@ def _direction(distance, t) -> int:
         if distance[bar] == distance[bar]:
             total, count = total + distance[bar], count + 1
     mean = total / count if count else distance[t]
-    return 1 if mean < 0.0 else -1
+    return 1 if mean < -SAME_PTS else -1
 
 
 @inner
@@ -163,7 +163,7 @@ def _level(bars: pl.DataFrame, level: dict, end: int, point: float) -> pl.DataFr
     rows = _episodes(distance.to_numpy(), has_trade, volume, valid_from, end)
     integers = pl.exclude("outcome_score").cast(pl.Int64)
     return (
-        pl.from_numpy(rows, schema=_EPISODE)
+        pl.from_numpy(rows, _EPISODE, orient="row")
         .with_columns(integers)
         .select(
             pl.all(),

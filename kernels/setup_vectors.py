@@ -3,7 +3,7 @@
 import polars as pl
 
 from kernels.approach_features import has_wall, ratio, setup_window, thirds
-from kernels.features import MISSING_WALL_PTS, SIDES, VECTOR_DIMS, conform
+from kernels.features import SIDES, VECTOR_DIMS, conform
 
 RECENT_BARS = 12
 _EDGE_BARS = 3
@@ -28,10 +28,6 @@ def setup_vectors(approach: pl.DataFrame) -> pl.DataFrame:
     vectors = window.agg(at_trigger, **labels, **_setup(), **_recent()).with_columns(**_trends())
     dims = (pl.col(dim.name).cast(pl.Float64).fill_null(dim.null_as) for dim in VECTOR_DIMS)
     return conform(vectors.with_columns(vector=pl.concat_arr(*dims)), "setup_vectors").collect()
-
-
-def _wall_distance(side: str) -> pl.Expr:
-    return pl.col(f"bar5s_wall_{side}_nearest_strong_dist_pts_eob").fill_null(MISSING_WALL_PTS)
 
 
 def _setup() -> dict[str, pl.Expr]:
@@ -62,7 +58,8 @@ def _setup() -> dict[str, pl.Expr]:
         wall = has_wall(side).fill_null(False)
         first, last = wall.head(_EDGE_BARS).any(), wall.tail(_EDGE_BARS).any()
         summary[f"{side}_wall_mean_z"] = pl.col(f"bar5s_wall_{side}_maxz_eob").mean()
-        summary[f"{side}_wall_closest_dist_min"] = _wall_distance(side).min()
+        nearest = pl.col(f"bar5s_wall_{side}_nearest_strong_dist_pts_eob")
+        summary[f"{side}_wall_closest_dist_min"] = nearest.min()
         summary[f"{side}_wall_appeared"] = last & ~first
         summary[f"{side}_wall_disappeared"] = first & ~last
     return {f"setup_{name}": value for name, value in summary.items()}

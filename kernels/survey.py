@@ -71,7 +71,7 @@ class Survey:
         """One row a symbol: its records by kind, traded size, and how late those to be kept are."""
         seen = np.flatnonzero(self._tallies[:, 0])
         symbols = pl.Series("symbol", seen - 1, pl.Int64).replace(-1, None).cast(pl.UInt32)
-        return pl.from_numpy(self._tallies[seen], list(_TALLIES)).with_columns(
+        return pl.from_numpy(self._tallies[seen], _TALLIES, orient="row").with_columns(
             symbols.cat.to(pl.Categorical).cast(pl.String)
         )
 
@@ -83,7 +83,8 @@ class Survey:
                 record without a time.
         """
         table = self.table()
-        symbol = _choose(table, self._expiries(table), self._instrument, self._day)
+        expiries = self._expiries(table.filter(pl.col("books") > 0))
+        symbol = _choose(table, expiries, self._instrument, self._day)
         chosen = table.row(by_predicate=pl.col("symbol") == symbol, named=True)
         if chosen["books"] == chosen["crossed"]:
             raise UnusableDay(

@@ -148,7 +148,7 @@ STAGES = (
         ("clean_ticks",),
         _bar5s,
         _NUMBA,
-        "1",
+        "2",
     ),
     Stage(
         "session_levels",
@@ -171,7 +171,7 @@ STAGES = (
         ("bar5s", "session_levels"),
         _level_episodes,
         _NUMBA,
-        "1",
+        "2",
     ),
     Stage(
         "approach_features",
@@ -182,7 +182,7 @@ STAGES = (
         ("level_episodes",),
         _approach_features,
         _NUMBA,
-        "1",
+        "2",
     ),
     Stage(
         "setup_vectors",
@@ -193,7 +193,7 @@ STAGES = (
         ("approach_features",),
         _setup_vectors,
         _POLARS,
-        "1",
+        "2",
     ),
 )
 

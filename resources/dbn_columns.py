@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numba import njit
 
-from resources.dbn_records import MBP10_DTYPE, REDELIVER, UNDEF_PRICE, DbnError
+from resources.dbn_records import MBP10_DTYPE, MBP10_RTYPE, REDELIVER, UNDEF_PRICE, DbnError
 
 UNDEF_TIMESTAMP = databento_dbn.UNDEF_TIMESTAMP
 PRICE_SCALE = float(databento_dbn.FIXED_PRICE_SCALE)
@@ -139,7 +139,7 @@ def columns(
         [
             symbology.symbol(raw["instrument_id"], raw["ts_recv"].view(np.uint64))
             if name == "symbol"
-            else _column(path, name, raw[name])
+            else _column(path, name, raw[name], records["rtype"], rows)
             for name in names
         ]
     )
@@ -219,8 +219,10 @@ def _spread(records, rows, words, places, shifts, prices, longs, shorts) -> None
                 short[i] = source[i] >> shift
 
 
-def _column(path: Path, name: str, raw: np.ndarray) -> pl.Series:
-    """One column of `SCHEMA` from what `_take_apart` gives of a field."""
+def _column(
+    path: Path, name: str, raw: np.ndarray, rtypes: np.ndarray, rows: np.ndarray
+) -> pl.Series:
+    """One column of `SCHEMA` from what `_take_apart` gives of a field of some records."""
     dtype = SCHEMA[name]
     if dtype == pl.Float64:
         return _null_where(pl.Series(name, raw), raw == UNDEF_PRICE / PRICE_SCALE)
@@ -228,7 +230,7 @@ def _column(path: Path, name: str, raw: np.ndarray) -> pl.Series:
         undefined = raw.view(np.uint64) == UNDEF_TIMESTAMP
         return _null_where(pl.Series(name, raw).cast(INSTANT), undefined)
     if isinstance(dtype, pl.Enum):
-        return _codes(path, name, raw, dtype)
+        return _codes(path, name, raw, dtype, rtypes, rows)
     return pl.Series(name, raw.astype(MBP10_DTYPE[name], copy=False))
 
 
@@ -236,8 +238,13 @@ def _null_where(series: pl.Series, undefined: np.ndarray) -> pl.Series:
     return series.set(pl.Series(undefined), None) if undefined.any() else series
 
 
-def _codes(path: Path, name: str, raw: np.ndarray, dtype: pl.Enum) -> pl.Series:
-    """Enum of one-letter codes (ASCII, 0 for none); another letter is a corrupt record."""
+def _codes(
+    path: Path, name: str, raw: np.ndarray, dtype: pl.Enum, rtypes: np.ndarray, rows: np.ndarray
+) -> pl.Series:
+    """Enum of one-letter codes (ASCII, 0 for none); another letter is a corrupt record.
+
+    So is none in a record of a book; records of other types have something else there.
+    """
     lookup = np.full(256, _UNKNOWN, np.uint8)
     lookup[[ord(letter) for letter in dtype.categories]] = np.arange(len(dtype.categories))
     codes = np.empty(raw.size, np.uint8)
@@ -245,9 +252,10 @@ def _codes(path: Path, name: str, raw: np.ndarray, dtype: pl.Enum) -> pl.Series:
     series = pl.Series(name, codes)
     if has_unknown:
         unknown = codes == _UNKNOWN
-        letters = raw[unknown].astype(np.uint8)
-        if letters.any():
-            raise DbnError(path, f"corrupt: unknown {name} {bytes(letters)[:8]}", REDELIVER)
+        letters, is_book = raw[unknown].astype(np.uint8), rtypes[rows[unknown]] == MBP10_RTYPE
+        corrupt = letters[is_book | (letters != 0)]
+        if corrupt.size:
+            raise DbnError(path, f"corrupt: unknown {name} {bytes(corrupt)[:8]}", REDELIVER)
         series = series.set(pl.Series(unknown), None)
     return series.cat.to(dtype)
 

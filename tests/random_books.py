@@ -39,7 +39,8 @@ GRIDS = [
 """Points of 1 and others, ticks that binary fractions can and cannot express."""
 
 TAIL, ALONE, ALL = "tail", "alone", "all"
-SIZES = st.sampled_from([0, 1, 1, 2, 3, 5, 5, 20, 900])
+SIZES = st.sampled_from([0, 1, 1, 2, 3, 5, 5, 20, 900, 3_000_000_000])
+"""Two of the largest are more than 32 bits hold."""
 PAUSES_NS = st.sampled_from(
     [0, 0, 0, 1, 999, 700_000_000, 2_500_000_000, BAR_NS, 130 * BAR_NS // 5]
 )

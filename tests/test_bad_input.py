@@ -4,6 +4,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -92,6 +93,12 @@ UNREADABLE = {
     "zeros after": (DAY_BYTES + bytes(1_000), "no DBN record", "download"),
     "unknown action": (header() + patched(BOOK, "action", 1), "unknown action", "download"),
     "unknown side": (header() + patched(BOOK, "side", 1), "unknown side", "download"),
+    "no action": (
+        header() + BOOK + patched(BOOK, "action", 0) + BOOK,
+        "unknown action",
+        "download",
+    ),
+    "no side": (header() + BOOK + patched(BOOK, "side", 0) + BOOK, "unknown side", "download"),
     "book record too short": (header() + patched(BOOK, "length", 91), "no DBN record", "download"),
     "schema mbp-1": (header(schema=Schema.MBP_1), "mbp-1,", "request schema mbp-10"),
     "schema trades": (header(schema=Schema.TRADES), "trades,", "request schema mbp-10"),
@@ -262,6 +269,21 @@ def test_day_without_a_two_sided_book_has_no_level(tables_at):
     assert heights(tables) == [3, 1_441, 4, 0, 0, 0]
     assert levels_of(tables) == [None] * 4
     assert tables["bar5s"]["bar5s_microprice_eob"].null_count() == 1_441
+
+
+def test_no_bars_are_made_of_more_than_two_days(tmp_path):
+    """A stray tick of an earlier year would have millions of bars made up to the day."""
+    path, out = tmp_path / "day.dbn", tmp_path / "ticks.parquet"
+    since = DAY - timedelta(days=3)
+    symbols = {"ESM5": [(since, NEXT_DAY, str(IDS["ESM5"]))]}
+    path.write_bytes(header(mappings=symbols) + book_record(MIDNIGHT - 72 * HOUR) + BOOK)
+    clean(path, out)
+    for make in (lambda: kernels.bar5s(pl.scan_parquet(out)), lambda: make_all(path, out, "ESM5")):
+        with pytest.raises(kernels.UnusableDay) as caught:
+            make()
+        assert f"ESM5 has ticks from {since} 00:00 to {DAY} 00:00" in str(caught.value)
+        assert "get the file of the day anew" in str(caught.value)
+    assert not list(tmp_path.rglob("bar5s"))
 
 
 def test_no_tick_gives_empty_tables_and_null_levels():

@@ -281,6 +281,16 @@ def test_other_record_types_are_neither_books_nor_trades():
     }
 
 
+@pytest.mark.parametrize("roll", ["volume", "calendar"])
+def test_a_contract_without_books_is_not_chosen(roll):
+    """Though it be the nearest one."""
+    rtypes = pl.Series([1, 10], dtype=SCHEMA["rtype"])
+    records = plain_records(["ESM5", "ESU5"]).with_columns(rtype=rtypes)
+    kept = kernels.clean_ticks([records], Instrument("ES", roll=roll), date(2025, 5, 5))
+    assert kept.contract == "ESU5"
+    assert kept.dropped["other_rtype"] == 1
+
+
 def test_records_of_other_contracts_need_no_time():
     records = of_volumes({"ESM5": 5, "ESU5": 1}).with_columns(
         ts_event=pl.when(pl.col("symbol") == "ESM5").then("ts_event")

@@ -200,25 +200,31 @@ def test_records_of_equal_time_and_sequence_keep_their_order(day_file, dirt, is_
 
 # ---------------------------------------------------------------- 5. scale
 
-SCALE = 4.0
-"""A power of two, so that no rounding differs."""
+SCALES = {4.0: 0.0, 0.1: 1e-9}
+"""Factors, and how far values may be off: by a power of two no rounding differs."""
+
+
+@pytest.fixture(scope="module", params=SCALES)
+def scale(request: pytest.FixtureRequest) -> float:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def scaled(ticks) -> Day:
+def scaled(ticks, scale) -> Day:
     prices = [c.name for c in TABLES["clean_ticks"] if c.unit == "price"]
-    return run(ticks.with_columns(pl.col(prices) * SCALE), point=SCALE)
+    return run(ticks.with_columns(pl.col(prices) * scale), point=scale)
 
 
 @pytest.mark.parametrize("stage", ["bars", "levels", "episodes", "approach", "vectors"])
-def test_scaling_prices_and_point_scales_prices_alone(day, scaled, stage):
+def test_scaling_prices_and_point_scales_prices_alone(day, scale, scaled, stage):
     table = {"bars": "bar5s", "levels": "session_levels", "episodes": "level_episodes"} | {
         "approach": "approach_features",
         "vectors": "setup_vectors",
     }
     prices = [column.name for column in TABLES[table[stage]] if column.unit == "price"]
-    expected = getattr(day, stage).with_columns(pl.col(prices) * SCALE)
-    assert_identical(getattr(scaled, stage), expected)
+    expected = getattr(day, stage).with_columns(pl.col(prices) * scale)
+    tolerance = SCALES[scale]
+    assert_frame_equal(getattr(scaled, stage), expected, rel_tol=tolerance, abs_tol=tolerance)
 
 
 def test_no_feature_in_points_or_of_a_vector_is_a_price():

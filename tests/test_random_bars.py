@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 import kernels
 from kernels.end_of_bar import end_of_bar
-from kernels.features import ACTION, BOOK_COLUMNS
+from kernels.features import ACTION, BOOK_COLUMNS, STATE
 from kernels.instrument import Instrument, new_york
 from resources.dbn import read_dbn
 from tests import oracle
@@ -187,6 +188,19 @@ def test_bars_of_random_ticks_depend_on_neither_batch_nor_threads(stream, batch,
 @pytest.mark.parametrize("threads", [1, 3, 7])
 def test_bars_of_a_busy_hour_depend_on_neither_batch_nor_threads(busy_ticks, batch, threads):
     assert bars_of(busy_ticks, 1.0, batch, threads) == bars_of(busy_ticks, 1.0, 100_000, 1)
+
+
+def test_bars_do_not_depend_on_how_many_follow(day_file):
+    """Also where they are as many as the columns of a matrix that they come in."""
+    records = read_dbn(day_file(50_000, False))
+    ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks.lazy()
+    ticks = ticks.filter(pl.col("ts_event") >= new_york(DAY, time(9, 30))).head(2_000)
+    bars, heights = kernels.bar5s(ticks), set()
+    for end in bars["bar_ts"][1 : 2 * len(STATE)]:
+        some = kernels.bar5s(ticks.filter(pl.col("ts_event") < end))
+        assert_frame_equal(some, bars.head(some.height), check_exact=True)
+        heights.add(some.height)
+    assert len(STATE) in heights
 
 
 @pytest.fixture(scope="module")

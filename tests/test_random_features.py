@@ -4,11 +4,14 @@ The test also asserts that the cases it is there for did occur among its example
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 from hypothesis import example, given, settings
 
 import kernels
+from kernels.features import SIDES, VECTOR_DIMS
+from resources.lake import table_path
 from tests import oracle
 from tests.compare import assert_same, plain_rows
 from tests.conftest import DAY
@@ -80,3 +83,16 @@ def test_features_of_random_walks_equal_the_slow_twins(morning_bars):
 
     check()
     assert seen >= APPROACH_CASES, f"never occurred: {APPROACH_CASES - seen}"
+
+
+def test_the_nearest_wall_may_be_farther_than_a_missing_one_counts(small_lake: Path) -> None:
+    approach = pl.read_parquet(table_path(small_lake, "ES", "approach_features", DAY)).head(1_000)
+    wall = "bar5s_wall_{}_nearest_strong_dist_pts_eob"
+    far = pl.when(pl.col("bars_to_trigger") % 2 == 0).then(13.0)
+    approach = approach.with_columns(far.alias(wall.format(side)) for side in SIDES)
+    vectors = kernels.setup_vectors(approach)
+    assert_same(vectors, oracle.setup_vectors(plain_rows(approach)), "setup_vectors")
+    dims = [dim.name for dim in VECTOR_DIMS]
+    for side in SIDES:
+        nearest = vectors["vector"].arr.get(dims.index(f"setup_{side}_wall_closest_dist_min"))
+        assert nearest.unique().to_list() == [13.0]

@@ -125,7 +125,7 @@ def _setup_walls() -> Dimensions:
         yield _setup(
             f"{side}_wall_closest_dist_min",
             "points",
-            f"min of bar5s_wall_{side}_nearest_strong_dist_pts_eob, 10 in a bar without a wall",
+            f"min of bar5s_wall_{side}_nearest_strong_dist_pts_eob, 10 if no bar has a wall",
             MISSING_WALL_PTS,
         )
     for what, some, none in (("appeared", "last", "first"), ("disappeared", "first", "last")):

@@ -8,6 +8,9 @@ LEVELS = 10
 BANDS = ("p0_1", "p1_2", "p2_3", "p3_5", "p5_10")
 BAND_EDGES = (1.0, 2.0, 3.0, 5.0, 10.0)
 """Upper edge of each band: distance from the microprice (or level) in points, inclusive."""
+SAME_PTS = 1e-9
+"""Distances that differ by less are compared as equal. Most ticks (0.1) are no binary fractions, so
+prices are off by their rounding, and a level one point away may come out nearer or farther."""
 NEAR_BANDS = BANDS[:3]
 """Bands that ten ES levels reach; episodes carry only these."""
 

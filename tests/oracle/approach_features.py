@@ -4,7 +4,15 @@ from itertools import accumulate, pairwise
 
 from tests.oracle.arithmetic import Row, column, imbalance, mean, minus, present, ratio
 from tests.oracle.bar5s import Z_ROUNDING
-from tests.oracle.book import BAR_LADDER, NEAR_BANDS, SIDES, band_quantities, quantity, read_book
+from tests.oracle.book import (
+    BAR_LADDER,
+    NEAR_BANDS,
+    SAME_PTS,
+    SIDES,
+    band_quantities,
+    quantity,
+    read_book,
+)
 from tests.oracle.level_episodes import to_level_pts
 from tests.oracle.session_levels import LEVEL_TYPES, polarity_of
 
@@ -50,7 +58,7 @@ def position_columns(row: Row, point: float) -> Row:
     level, level_type = row["level_price"], row["level_type"]
     dist = to_level_pts(row["bar5s_microprice_eob"], level, point)
     dist_twa = to_level_pts(row["bar5s_microprice_twa"], level, point)
-    side = None if dist is None else 1 if dist > 0 else -1
+    side = None if dist is None else 1 if dist > SAME_PTS else -1
     polarity = polarity_of(level_type)
     return {
         "bar5s_approach_dist_to_level_pts_eob": dist,
@@ -131,9 +139,9 @@ def level_depth_columns(row: Row, point: float) -> Row:
     price = row["level_price"]
     book = read_book(row, BAR_LADDER)
     bids, asks = ([lv for lv in book[side] if lv.px is not None] for side in SIDES)
-    above = [lv for lv in asks if lv.px > price]
-    below = [lv for lv in bids if lv.px < price]
-    at = [lv for lv in bids + asks if abs(lv.px - price) / point <= 0.5]
+    above = [lv for lv in asks if (lv.px - price) / point > SAME_PTS]
+    below = [lv for lv in bids if (price - lv.px) / point > SAME_PTS]
+    at = [lv for lv in bids + asks if abs(lv.px - price) / point <= 0.5 + SAME_PTS]
     above_by_band = band_quantities("ask", above, price, point)
     below_by_band = band_quantities("bid", below, price, point)
     columns: Row = {
@@ -166,7 +174,7 @@ def setup_columns(window: list[Row]) -> Row:
     away = column(window, "bar5s_approach_abs_dist_to_level_pts_eob")
     nearest, farthest = min(present(away)), max(present(away))
     changes = present([minus(b, a) for a, b in pairwise(away)])
-    fell = sum(change < 0 for change in changes)
+    fell = sum(change < -SAME_PTS for change in changes)
     velocity = column(window, "bar5s_deriv_dist_d1_w3")
     early, mid, late = (mean(third) or 0.0 for third in thirds(velocity))
     setup = {
@@ -175,7 +183,7 @@ def setup_columns(window: list[Row]) -> Row:
         "max_dist_pts": farthest,
         "dist_range_pts": farthest - nearest,
         "approach_bars": fell,
-        "retreat_bars": sum(change > 0 for change in changes),
+        "retreat_bars": sum(change > SAME_PTS for change in changes),
         "approach_ratio": fell / len(window),
         "early_velocity": early,
         "mid_velocity": mid,

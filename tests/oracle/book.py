@@ -7,6 +7,8 @@ from tests.oracle.arithmetic import Row, imbalance, named, ratio
 SIDES = ("bid", "ask")
 LEVELS = range(10)
 FIELDS = ("px", "sz", "ct")
+SAME_PTS = 1e-9
+"""A distance in points this little off an edge is at it: prices are off by their rounding."""
 BANDS = {"p0_1": 1, "p1_2": 2, "p2_3": 3, "p3_5": 5, "p5_10": 10}
 NEAR_BANDS = ("p0_1", "p1_2", "p2_3")
 DEPTH_SIDE = {"bid": "below", "ask": "above"}
@@ -74,7 +76,7 @@ def band_of(side: str, px: float, reference: float, point: float) -> str | None:
     edge, the first one all negative distances, and beyond the last there is none.
     """
     distance = (reference - px if side == "bid" else px - reference) / point
-    return next((band for band, upper in BANDS.items() if distance <= upper), None)
+    return next((band for band, upper in BANDS.items() if distance <= upper + SAME_PTS), None)
 
 
 def band_quantities(

@@ -9,6 +9,7 @@ from datetime import date, time
 from statistics import fmean
 
 from tests.oracle.arithmetic import Row, column, present
+from tests.oracle.book import SAME_PTS
 from tests.oracle.session_levels import LEVEL_TYPES, new_york_ns
 
 Distances = list[float | None]
@@ -20,7 +21,7 @@ def to_level_pts(price: float | None, level: float, point: float) -> float | Non
 
 
 def in_band(distance: float | None) -> bool:
-    return distance is not None and abs(distance) <= 1
+    return distance is not None and abs(distance) <= 1 + SAME_PTS
 
 
 def trigger_bars(bars: list[Row], dist: Distances, valid_from: int, end: int) -> list[int]:
@@ -41,11 +42,10 @@ def trigger_bars(bars: list[Row], dist: Distances, valid_from: int, end: int) ->
 def direction_at(dist: Distances, t: int) -> int:
     """+1 where the mean price of the up to 12 bars before is below the level, else -1.
 
-    The mean is below where the distances add up to less than 0. With no price before
-    the trigger, the trigger's own counts.
+    With no price before the trigger, the trigger's own counts.
     """
     before = present(dist[max(0, t - 12) : t]) or [dist[t]]
-    return 1 if math.fsum(before) < 0 else -1
+    return 1 if math.fsum(before) / len(before) < -SAME_PTS else -1
 
 
 def forward_end(dist: Distances, t: int, last: int) -> tuple[int, int]:
@@ -86,10 +86,10 @@ def outcome_at(
     volume = column(bars[t + 1 : t + 73], "bar5s_trade_vol_sum")
     w1 = volume_weighted_mean(move[:48], volume[:48])
     w2 = volume_weighted_mean(move[48:], volume[48:])
-    if w1 > 1:
-        outcome = "STRONG_BREAK" if w2 > 2 else "WEAK_BREAK"
-    elif w1 < -1:
-        outcome = "STRONG_BOUNCE" if w2 < -2 else "WEAK_BOUNCE"
+    if w1 > 1 + SAME_PTS:
+        outcome = "STRONG_BREAK" if w2 > 2 + SAME_PTS else "WEAK_BREAK"
+    elif w1 < -1 - SAME_PTS:
+        outcome = "STRONG_BOUNCE" if w2 < -2 - SAME_PTS else "WEAK_BOUNCE"
     else:
         outcome = "CHOP"
     return outcome, (w1 + w2) / 2

@@ -106,9 +106,7 @@ def wall_dims(window: list[Row], side: str) -> Row:
     first, last = (any(map(is_strong_wall, bars)) for bars in (maxz[:3], maxz[-3:]))
     return {
         f"setup_{side}_wall_mean_z": mean(maxz),
-        f"setup_{side}_wall_closest_dist_min": min(
-            MISSING_WALL_PTS if d is None else d for d in distances
-        ),
+        f"setup_{side}_wall_closest_dist_min": min(present(distances), default=MISSING_WALL_PTS),
         f"setup_{side}_wall_appeared": last and not first,
         f"setup_{side}_wall_disappeared": first and not last,
     }
