@@ -39,6 +39,8 @@ ROOTS = [instrument.root for instrument in instruments()]
 TABLES = [stage.table for stage in STAGES]
 CHAIN = [RAW, *TABLES]
 
+_NO_LIMIT = {"dagster/max_runtime": "0"}
+"""Many years take more than a day, after which run monitoring would end the run."""
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -192,7 +194,7 @@ def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) 
     return dates_at_once(instance, config.roots, config.stages)
 
 
-@dg.job(config=_both_ops, executor_def=process_a_date, tags=BULK)
+@dg.job(config=_both_ops, executor_def=process_a_date, tags=BULK | _NO_LIMIT)
 def backfill() -> None:
     """Make many dates in one run: a year, or what is missing of it."""
     plan().map(lambda planned: one_date(planned=planned))

@@ -15,8 +15,9 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 RETRIES = "dagster._daemon.auto_run_reexecution.auto_run_reexecution"
 """Dagster's module of what is tried again, which the daemon has loaded."""
 
-PATIENCE_SECONDS = 10
-"""How long the rest is awaited. Who did not get to it was killed, and the run is failed anew."""
+PATIENCE_SECONDS = 90
+"""How long the rest is awaited, status and tag each taking up to 30 s where many write to SQLite. Who
+did not get to it then was killed, and run monitoring fails the run anew."""
 
 
 def await_ends_of_runs() -> None:

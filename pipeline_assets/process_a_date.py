@@ -162,7 +162,10 @@ class Summary:
             f"{date.date} {date.root:4}{date.rows:12,} rows {date.seconds:8.1f} s  {date.result}"
             for date in dates
         ]
-        return "\n".join([f"{done} of {len(lines)} dates done", *lines])
+        left = sorted({date.date for date in dates if date.result != "done"})
+        if left:
+            lines.append(f"not done: {' '.join(left)}")
+        return "\n".join([f"{done} of {len(dates)} dates done", *lines])
 
     def table(self) -> dg.TableMetadataValue:
         """The same as a table, for the UI."""

@@ -1,15 +1,20 @@
 """Every evening the day that ended, off until switched on in the UI."""
 
+from collections.abc import Iterator
 from datetime import date
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from pipeline_assets.jobs import request, trading_day
-from pipeline_assets.partitions import why_closed
+from pipeline_assets.partitions import trading_days, why_closed
+from pipeline_assets.recording import latest
 from pipeline_assets.settings import instruments
+from pipeline_assets.stages import STAGES
 
 NEW_YORK = "America/New_York"
+CAUGHT_UP_DAYS = 6
+"""Trading days that are looked at of an evening, the evening's own among them."""
 
 
 @dg.schedule(job=trading_day, cron_schedule="30 18-21 * * 1-5", execution_timezone=NEW_YORK)
@@ -19,20 +24,44 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
     What fails in the evening is a file that comes late: the UTC day, and with it a download, ends
     at 19:00 or 20:00. Asking again by the clock survives a restart and holds no place in the run
     queue, as a step that sleeps between its attempts would.
+
+    Of ticks that nobody was there for, Dagster evaluates the last one. The days of the others, of
+    the latest `CAUGHT_UP_DAYS`, are asked for with it.
     """
-    day = context.scheduled_execution_time.astimezone(ZoneInfo(NEW_YORK)).date()
+    now = context.scheduled_execution_time
+    day = now.astimezone(ZoneInfo(NEW_YORK)).date()
+    known = map(date.fromisoformat, trading_days.get_partition_keys(current_time=now))
+    days = [each for each in known if each <= day][-CAUGHT_UP_DAYS:]
+    wanted = [
+        request(root, each, run_key=f"{root} {each}")
+        for root in (instrument.root for instrument in instruments())
+        for each in _wanted(context.instance, root, days, day)
+    ]
+    if wanted:
+        return wanted
     closed = why_closed(day)
-    if closed:
-        return dg.SkipReason(f"no session on {day}: {closed}")
-    roots = [instrument.root for instrument in instruments()]
-    wanted = [root for root in roots if not _is_asked_for(context.instance, root, day)]
-    if not wanted:
-        return dg.SkipReason(f"{day} is done or under way")
-    return [request(root, day, run_key=root) for root in wanted]
+    return dg.SkipReason(
+        f"no session on {day}: {closed}" if closed else f"{day} is done or under way"
+    )
 
 
-def _is_asked_for(instance: dg.DagsterInstance, root: str, day: date) -> bool:
-    """Whether a run for the day is queued, under way or done: the latest, if any, has not failed."""
-    of_day = dg.RunsFilter(job_name=trading_day.name, tags={"root": root, "date": str(day)})
-    latest = instance.get_runs(of_day, limit=1)
-    return bool(latest) and latest[0].status is not dg.DagsterRunStatus.FAILURE
+def _wanted(
+    instance: dg.DagsterInstance, root: str, days: list[date], today: date
+) -> Iterator[date]:
+    """Of days in order those after a known one that are not, and today if it is not or has failed.
+
+    Known are days that a run was asked for, or that have their vectors.
+    """
+    has_begun = False
+    for day in days:
+        of_day = dg.RunsFilter(job_name=trading_day.name, tags={"root": root, "date": str(day)})
+        run = next(iter(instance.get_runs(of_day, limit=1)), None)
+        if day == today:
+            is_wanted = run is None or run.status is dg.DagsterRunStatus.FAILURE
+        else:
+            vectors = dg.AssetKey([root.lower(), STAGES[-1].table])
+            is_known = run is not None or latest(instance, vectors, day) is not None
+            is_wanted = has_begun and not is_known
+            has_begun = has_begun or is_known
+        if is_wanted:
+            yield day

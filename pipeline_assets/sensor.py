@@ -11,15 +11,19 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.data_version import extract_data_version_from_entry
 
 from pipeline_assets.jobs import request, trading_day
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, content_version
+from pipeline_assets.recording import latest
 from pipeline_assets.settings import instruments, raw_folder
 from resources.feed import raw_files
 
 DAYS_A_TICK = 20
-"""Days whose files are read in one evaluation, 100 MB in 0.2 s: Dagster allows it a minute."""
+"""Days whose files are read in one evaluation, 100 MB in 0.2 s."""
+SECONDS_A_TICK = 20
+"""After which no other day's are begun with: Dagster allows an evaluation a minute."""
 SETTLED_SECONDS = 10
 """A file changed more recently may still be written to."""
 
@@ -39,6 +43,7 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """
     before = json.loads(context.cursor or "{}")
     seen, requests, days_read = {}, [], 0
+    deadline, has_done_enough = time.monotonic() + SECONDS_A_TICK, False
     for root, label, files in _found():
         key, digest = f"{root}/{label}", _digest(files)
         if before.get(key) != digest:
@@ -46,7 +51,7 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             if day is None:
                 names = ", ".join(name for name, _, _ in files)
                 context.log.info(f"{root}: no trading day in the name of {names}; ignored")
-            elif days_read == DAYS_A_TICK or not _are_settled(files):
+            elif has_done_enough or not _are_settled(files):
                 continue
             else:
                 try:
@@ -55,6 +60,7 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
                     context.log.warning(f"{root} {day}: {error}; looked at again next time")
                     continue
                 days_read += 1
+                has_done_enough = days_read == DAYS_A_TICK or time.monotonic() > deadline
         seen[key] = digest
     return dg.SensorResult(
         run_requests=requests,
@@ -100,12 +106,9 @@ def _trading_day(label: str) -> date | None:
 
 def _wanted(instance: dg.DagsterInstance, root: str, day: date) -> list[dg.RunRequest]:
     """The run of a day, unless its files are those that `raw_dbn` recorded."""
-    version = content_version(raw_files(raw_folder(), root, day)).value
-    recorded = instance.fetch_materializations(
-        dg.AssetRecordsFilter(dg.AssetKey([root.lower(), RAW]), asset_partitions=[str(day)]),
-        limit=1,
-    ).records
-    if recorded and recorded[0].asset_materialization.tags["dagster/data_version"] == version:
+    version = content_version(raw_files(raw_folder(), root, day))
+    record = latest(instance, dg.AssetKey([root.lower(), RAW]), day)
+    if record and extract_data_version_from_entry(record.event_log_entry) == version:
         return []
-    after = recorded[0].storage_id if recorded else 0
-    return [request(root, day, run_key=f"{root} {day} {version} after {after}")]
+    after = record.storage_id if record else 0
+    return [request(root, day, run_key=f"{root} {day} {version.value} after {after}")]

@@ -183,6 +183,23 @@ def test_late_file_is_made_once(live: Deployment) -> None:
     live.eventually("the sensor asks for the changed day", lambda: len(live.runs(asked_for)) == 2)
 
 
+def test_queued_run_waits_for_a_code_server_that_is_gone(live: Deployment) -> None:
+    day = date(2025, 6, 13)
+    deliver(live, day)
+    daemon = live.process("daemon")
+    daemon.suspend()
+    run = live.launch("trading_day", {"dagster/partition": str(day)})
+    live.kill("code")
+    daemon.resume()
+    enqueued = dg.DagsterEventType.RUN_ENQUEUED
+    live.eventually(
+        "the run is put back into the queue",
+        lambda: len(live.instance.all_logs(run, of_type=enqueued)) > 1,
+    )
+    live.start("code")
+    assert live.end_of_run(run) == "SUCCESS"
+
+
 class Span(NamedTuple):
     """When the work on a date began and ended, in seconds since 1970."""
 

@@ -29,9 +29,11 @@ def asked_for(instance: dg.DagsterInstance, day: date = DAY) -> list[dg.RunReque
         return evening(context)
 
 
-def add_run(instance: dg.DagsterInstance, root: str, status: dg.DagsterRunStatus) -> None:
-    """A run of the day as the schedule or the sensor asks for it."""
-    tags = {"root": root, "date": str(DAY)}
+def add_run(
+    instance: dg.DagsterInstance, root: str, status: dg.DagsterRunStatus, day: date = DAY
+) -> None:
+    """A run of a day as the schedule or the sensor asks for it."""
+    tags = {"root": root, "date": str(day)}
     run = dg.DagsterRun(job_name="trading_day", status=status, tags=tags)
     instance.add_run(run)
 
@@ -53,6 +55,40 @@ def test_only_what_failed_is_tried_again(instance: dg.DagsterInstance) -> None:
     assert run.tags["root"] == "NQ"
     add_run(instance, "NQ", dg.DagsterRunStatus.STARTED)
     assert "done or under way" in asked_for(instance).skip_message
+
+
+def days_asked_for(instance: dg.DagsterInstance, day: date) -> dict[str, list[int]]:
+    """Of June, or April, by root."""
+    requests = asked_for(instance, day)
+    assert len({request.run_key for request in requests}) == len(requests)
+    return {
+        root: [int(r.partition_key[-2:]) for r in requests if r.tags["root"] == root]
+        for root in ("ES", "NQ")
+    }
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
+def test_days_nobody_was_there_for_are_asked_for(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    add_run(instance, "ES", status, date(2025, 6, 2))
+    assert days_asked_for(instance, DAY) == {"ES": [3, 4, 5], "NQ": [5]}
+    made_otherwise = dg.AssetMaterialization(["es", "setup_vectors"], partition="2025-06-03")
+    instance.report_runless_asset_event(made_otherwise)
+    add_run(instance, "NQ", status, date(2025, 6, 3))
+    assert days_asked_for(instance, DAY) == {"ES": [4, 5], "NQ": [4, 5]}
+
+
+def test_days_long_gone_are_left_to_the_bulk_job(instance: dg.DagsterInstance) -> None:
+    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, date(2025, 5, 28))
+    assert days_asked_for(instance, DAY)["ES"] == [5]
+    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, date(2025, 5, 29))
+    assert days_asked_for(instance, DAY)["ES"] == [30, 2, 3, 4, 5]
+
+
+def test_a_missed_day_is_asked_for_on_a_holiday(instance: dg.DagsterInstance) -> None:
+    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, date(2025, 4, 16))
+    assert days_asked_for(instance, date(2025, 4, 18)) == {"ES": [17], "NQ": []}
 
 
 @pytest.mark.parametrize(

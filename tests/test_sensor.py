@@ -94,6 +94,23 @@ def test_known_content_asks_for_nothing(sensor: Sensor) -> None:
     assert sensor.tick() == []
 
 
+def test_a_record_without_a_version_is_not_the_content(sensor: Sensor) -> None:
+    """Such as one that is reported in the UI."""
+    sensor.put(NAME)
+    reported = dg.AssetMaterialization(["es", RAW], partition=str(DAY))
+    sensor.instance.report_runless_asset_event(reported)
+    assert sensor.days() == [str(DAY)]
+
+
+def test_slow_reading_leaves_days_to_the_next_time(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline_assets.sensor.SECONDS_A_TICK", -1)
+    for name in (NAME, NAME.replace("0605", "0606")):
+        sensor.put(name)
+    assert [sensor.days() for _ in range(3)] == [["2025-06-05"], ["2025-06-06"], []]
+
+
 def test_every_change_of_content_is_another_run(sensor: Sensor) -> None:
     keys = []
     for age, content in enumerate([b"first", b"second", b"first"]):
