@@ -49,6 +49,12 @@ def ticks(raw: Path, make_ticks: Callable[[Path], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def n_ticks(ticks: Path) -> int:
+    """How many they are; of the records, one in thirty is another contract's."""
+    return pl.scan_parquet(ticks).select(pl.len()).collect().item()
+
+
+@pytest.fixture(scope="session")
 def bars(ticks: Path) -> pl.DataFrame:
     """The day's bars."""
     return kernels.bar5s(pl.scan_parquet(ticks))
@@ -76,8 +82,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"{f'{one.stats.median / yardstick:.2f}' if yardstick else '':>14}"
             f"{ticks / one.stats.median / 1e6:11.3f}"
         )
-        if peak := one.extra_info.get("peak_bytes"):
-            write(f"{'  its peak memory':44}{peak / 1e6:7.0f} MB")
+        for what, of in {"peak memory": "peak_bytes", "file": "file_bytes"}.items():
+            if size := one.extra_info.get(of):
+                write(f"{f'  its {what}':44}{size / 1e6:7.0f} MB")
     kept = {
         name: {"median": one.stats.median, "least": one.stats.min, "most": one.stats.max}
         | one.extra_info

@@ -13,7 +13,6 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -23,7 +22,7 @@ from benchmarks.conftest import DAY
 from kernels.bar5s import read_ahead
 from kernels.features import BAND_EDGES, BANDS, BOOK_COLUMNS
 from kernels.whole_bars import Batch, WholeBars, walk
-from resources.dbn_records import MBP10_DTYPE, read_records
+from resources.dbn_records import read_records
 from resources.lake import Made, write_table
 from tests import oracle
 
@@ -52,6 +51,7 @@ def walk_all(batches: list[Batch], threads: int) -> int:
 
 def test_yardstick_decompress(benchmark: BenchmarkFixture, raw: Path) -> None:
     """zstd alone, into reused buffers."""
+    benchmark.extra_info["file_bytes"] = raw.stat().st_size
     measure(benchmark, lambda: sum(map(len, read_records(raw))))
 
 
@@ -59,16 +59,21 @@ def test_clean_ticks_dbn_to_parquet(
     benchmark: BenchmarkFixture, make_ticks: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     """The whole stage."""
-    measure(benchmark, make_ticks, tmp_path / "ticks.parquet")
+    path = measure(benchmark, make_ticks, tmp_path / "ticks.parquet")
+    benchmark.extra_info["file_bytes"] = path.stat().st_size
 
 
-def test_read_back_the_books(benchmark: BenchmarkFixture, ticks: Path) -> None:
+def test_read_back_the_books(benchmark: BenchmarkFixture, ticks: Path, n_ticks: int) -> None:
     """The columns that bars need, in batches that are not kept."""
+    benchmark.extra_info["ticks"] = n_ticks
     measure(benchmark, lambda: deque(read_ahead(pl.scan_parquet(ticks)), maxlen=0))
 
 
-def test_bar5s_parquet_to_parquet(benchmark: BenchmarkFixture, ticks: Path, tmp_path: Path) -> None:
+def test_bar5s_parquet_to_parquet(
+    benchmark: BenchmarkFixture, ticks: Path, n_ticks: int, tmp_path: Path
+) -> None:
     """The whole stage."""
+    benchmark.extra_info["ticks"] = n_ticks
     path = tmp_path / "bars.parquet"
     measure(
         benchmark,
@@ -99,22 +104,25 @@ def test_levels_episodes_approach_vectors(benchmark: BenchmarkFixture, bars: pl.
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_tick_loop(benchmark: BenchmarkFixture, ticks: Path, threads: int) -> None:
+def test_tick_loop(benchmark: BenchmarkFixture, ticks: Path, n_ticks: int, threads: int) -> None:
     """The kernel alone, over batches read beforehand: they come from main memory."""
+    benchmark.extra_info["ticks"] = n_ticks
     batches = read_day(ticks)
     counted = measure(benchmark, walk_all, batches, threads, rounds=3 * ROUNDS)
-    assert counted == pl.scan_parquet(ticks).select(pl.len()).collect().item()
+    assert counted == n_ticks
 
 
-def test_yardstick_memory_pass(benchmark: BenchmarkFixture, ticks: Path) -> None:
+def test_yardstick_memory_pass(benchmark: BenchmarkFixture, ticks: Path, n_ticks: int) -> None:
     """Adding up the same columns: what reading the kernel's bytes costs at least."""
+    benchmark.extra_info["ticks"] = n_ticks
     parts = [part for batch in read_day(ticks) for part in batch.parts]
     columns = [column for part in parts for group in (part.ticks, *part.book) for column in group]
     measure(benchmark, lambda: sum(float(column.sum()) for column in columns), rounds=3 * ROUNDS)
 
 
-def test_yardstick_polars_state(benchmark: BenchmarkFixture, ticks: Path) -> None:
+def test_yardstick_polars_state(benchmark: BenchmarkFixture, ticks: Path, n_ticks: int) -> None:
     """The state features alone, as Polars expressions over the same columns in memory."""
+    benchmark.extra_info["ticks"] = n_ticks
     books = pl.scan_parquet(ticks).select(BOOKS).collect()
     measure(benchmark, lambda: books.lazy().select(*state()).collect())
 
@@ -195,13 +203,3 @@ def test_a_date_in_a_fresh_process(benchmark: BenchmarkFixture, raw: Path, tmp_p
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     benchmark.extra_info["peak_bytes"] = json.loads(measure(benchmark, date))["peak_bytes"]
-
-
-def test_bytes_of_the_files(raw: Path, ticks: Path) -> None:
-    """Print what the day takes on disk; nothing is timed."""
-    records = sum(map(len, read_records(raw)))
-    whole = records * MBP10_DTYPE.itemsize
-    print(
-        f"\nDBN {whole:,} bytes, .dbn.zst {raw.stat().st_size:,}, clean_ticks {ticks.stat().st_size:,}"
-    )
-    assert np.all([raw.stat().st_size < whole, ticks.stat().st_size < whole])
