@@ -150,8 +150,9 @@ def test_dates_of_which_memory_holds_one_never_run_at_once(live: Deployment, lan
 
 
 def test_late_file_is_made_once(live: Deployment) -> None:
-    day = date(2025, 6, 12)
-    at_half_past = [datetime(2025, 6, 12, hour, 30, tzinfo=NEW_YORK) for hour in (18, 19, 20)]
+    """Of a week in which no other test makes a day: after one, those between would be made up for."""
+    day = date(2025, 7, 10)
+    at_half_past = [datetime(2025, 7, 10, hour, 30, tzinfo=NEW_YORK) for hour in (18, 19, 20)]
     for kind, name in [("schedule", "evening"), ("sensor", "deliveries")]:
         assert live.state(kind, name)["status"] == "STOPPED"
     live.turn_on("schedule", "evening")
