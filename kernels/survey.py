@@ -83,9 +83,14 @@ class Survey:
                 record without a time.
         """
         table = self.table()
-        expiries = self._expiries(table.filter(pl.col("books") > 0))
+        expiries = self._expiries(table.filter(pl.col("books") > 0)) or self._expiries(table)
         symbol = _choose(table, expiries, self._instrument, self._day)
         chosen = table.row(by_predicate=pl.col("symbol") == symbol, named=True)
+        if not chosen["books"]:
+            raise UnusableDay(
+                f"nothing left after cleaning: {symbol} has no record of a book;"
+                " request schema mbp-10"
+            )
         if chosen["books"] == chosen["crossed"]:
             raise UnusableDay(
                 f"nothing left after cleaning: all {chosen['books']:,} books of {symbol} are crossed"

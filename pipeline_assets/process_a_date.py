@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -134,12 +135,15 @@ class Summary:
     """What became of the dates of a run, gathered from its events."""
 
     def __init__(self) -> None:
+        self._planned: list[str] = []
         self._dates: dict[str, DateResult] = {}
 
     def note(self, event: dg.DagsterEvent) -> None:
-        """Take note of an event, if it is of a date."""
+        """Take note of an event, if it is of a date, or plans one."""
         key = getattr(event.step_handle, "mapping_key", None)
         if key is None:
+            if event.is_successful_output and event.step_output_data.mapping_key:
+                self._planned.append(event.step_output_data.mapping_key)
             return
         if key not in self._dates:
             self._dates[key] = DateResult(*date_of_key(key))
@@ -156,16 +160,17 @@ class Summary:
                 result.end(result.crash or _reason(data))
 
     def __str__(self) -> str:
-        dates = self._dates.values()
-        done = sum(date.result == "done" for date in dates)
         lines = [
             f"{date.date} {date.root:4}{date.rows:12,} rows {date.seconds:8.1f} s  {date.result}"
-            for date in dates
+            for date in self._dates.values()
         ]
-        left = sorted({date.date for date in dates if date.result != "done"})
-        if left:
-            lines.append(f"not done: {' '.join(left)}")
-        return "\n".join([f"{done} of {len(dates)} dates done", *lines])
+        keys = dict.fromkeys([*self._planned, *self._dates])
+        done = {key for key, date in self._dates.items() if date.result == "done"}
+        left = defaultdict(list)
+        for root, day in (date_of_key(key) for key in keys if key not in done):
+            left[root].append(day)
+        lines += [f"{root}, not done: {' '.join(days)}" for root, days in left.items()]
+        return "\n".join([f"{len(done)} of {len(keys)} dates done", *lines])
 
     def table(self) -> dg.TableMetadataValue:
         """The same as a table, for the UI."""

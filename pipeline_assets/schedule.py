@@ -13,8 +13,8 @@ from pipeline_assets.settings import instruments
 from pipeline_assets.stages import STAGES
 
 NEW_YORK = "America/New_York"
-CAUGHT_UP_DAYS = 6
-"""Trading days that are looked at of an evening, the evening's own among them."""
+CAUGHT_UP_DAYS = 7
+"""Trading days that are looked at of an evening: its own, five missed ones, and a known one before."""
 
 
 @dg.schedule(job=trading_day, cron_schedule="30 18-21 * * 1-5", execution_timezone=NEW_YORK)
@@ -25,8 +25,8 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
     at 19:00 or 20:00. Asking again by the clock survives a restart and holds no place in the run
     queue, as a step that sleeps between its attempts would.
 
-    Of ticks that nobody was there for, Dagster evaluates the last one. The days of the others, of
-    the latest `CAUGHT_UP_DAYS`, are asked for with it.
+    Of ticks that nobody was there for, Dagster evaluates the last one. Up to five days of the others
+    are asked for with it, once; a longer absence is left to the bulk job.
     """
     now = context.scheduled_execution_time
     day = now.astimezone(ZoneInfo(NEW_YORK)).date()

@@ -43,7 +43,7 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """
     before = json.loads(context.cursor or "{}")
     seen, requests, days_read = {}, [], 0
-    deadline, has_done_enough = time.monotonic() + SECONDS_A_TICK, False
+    deadline, is_late = time.monotonic() + SECONDS_A_TICK, False
     for root, label, files in _found():
         key, digest = f"{root}/{label}", _digest(files)
         if before.get(key) != digest:
@@ -51,7 +51,7 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             if day is None:
                 names = ", ".join(name for name, _, _ in files)
                 context.log.info(f"{root}: no trading day in the name of {names}; ignored")
-            elif has_done_enough or not _are_settled(files):
+            elif is_late or days_read == DAYS_A_TICK or not _are_settled(files):
                 continue
             else:
                 try:
@@ -59,8 +59,9 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
                 except OSError as error:
                     context.log.warning(f"{root} {day}: {error}; looked at again next time")
                     continue
+                finally:
+                    is_late = time.monotonic() > deadline
                 days_read += 1
-                has_done_enough = days_read == DAYS_A_TICK or time.monotonic() > deadline
         seen[key] = digest
     return dg.SensorResult(
         run_requests=requests,

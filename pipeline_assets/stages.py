@@ -5,6 +5,7 @@ An asset is one of them; `make_tables` takes a day through them in one process.
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -62,15 +63,20 @@ def _ticks(of: Day, batches: Callable[[kernels.Reading], Iterator[pl.DataFrame]]
         def take(reading: kernels.Reading) -> None:
             sink(_as_read(batches(reading)), partial(_facts_of, reading, files))
 
-        try:
+        with _named(of, *files):
             kernels.clean_ticks(records, of.instrument, of.date, take)
-        except kernels.UnusableDay as error:
-            names = ", ".join(map(str, files))
-            raise kernels.UnusableDay(
-                f"{of.instrument.root} {of.date}, {names}: {error}."
-            ) from error
 
     return Made(into)
+
+
+@contextmanager
+def _named(of: Day, *sources: Path | str) -> Iterator[None]:
+    """Errors of a day's data name the day and what they are in."""
+    try:
+        yield
+    except kernels.UnusableDay as error:
+        names = ", ".join(map(str, sources))
+        raise kernels.UnusableDay(f"{of.instrument.root} {of.date}, {names}: {error}.") from error
 
 
 def _as_read(batches: Iterator[pl.DataFrame]) -> pl.LazyFrame:
@@ -86,7 +92,8 @@ def _facts_of(reading: kernels.Reading, files: list[Path]) -> Facts:
 
 
 def _bar5s(of: Day, clean_ticks: pl.LazyFrame) -> Made:
-    return Made(kernels.bar5s(clean_ticks, of.instrument.point))
+    with _named(of, "clean_ticks"):
+        return Made(kernels.bar5s(clean_ticks, of.instrument.point))
 
 
 def _ticks_and_bars(of: Day) -> tuple[Made, Callable[[], Made]]:
@@ -100,7 +107,11 @@ def _ticks_and_bars(of: Day) -> tuple[Made, Callable[[], Made]]:
             bars.add(batch)
             yield batch
 
-    return _ticks(of, shown), lambda: Made(bars.table())
+    def made() -> Made:
+        with _named(of, "clean_ticks"):
+            return Made(bars.table())
+
+    return _ticks(of, shown), made
 
 
 def _session_levels(of: Day, bar5s: pl.LazyFrame) -> Made:

@@ -34,6 +34,7 @@ def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
     assert place.end_of("first") == 1
     *_, error = place.log("first").partition("\nerror: ")
     assert "1 of 2 dates done" in error
+    assert f"ES, not done: {LATE}\n" in error
     assert f"no raw file of ES for {LATE}" in error
     assert place.has_whole_day(THERE)
 
@@ -67,12 +68,16 @@ def test_the_server_to_fork_from_begins_before_the_run(place: Place) -> None:
 
 
 def test_interrupted_it_ends_and_leaves_nothing_half_written(place: Place) -> None:
-    simulate_day(day_file(place.raw, "ES", LATE), LATE, events=300_000)
-    place.run("backfill", f"{COMMAND} --dates {LATE}")
+    days = [LATE, *(date(2025, 6, day) for day in (5, 6))]
+    for day in days:
+        simulate_day(day_file(place.raw, "ES", day), day, events=300_000)
+    dates = " ".join(map(str, days))
+    place.run("backfill", f"{COMMAND} --dates {dates}")
     place.eventually("a table is written", place.hidden_files, every=0.02)
     place.process("backfill").send_signal(signal.SIGINT)
     assert place.end_of("backfill") == 1
-    assert "0 of 1 dates done" in place.log("backfill")
+    assert "0 of 3 dates done" in place.log("backfill")
+    assert f"ES, not done: {dates}\n" in place.log("backfill")
     assert not place.hidden_files()
     assert [run.status for run in place.instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
 

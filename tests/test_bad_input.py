@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -278,10 +279,14 @@ def test_no_bars_are_made_of_more_than_two_days(tmp_path):
     symbols = {"ESM5": [(since, NEXT_DAY, str(IDS["ESM5"]))]}
     path.write_bytes(header(mappings=symbols) + book_record(MIDNIGHT - 72 * HOUR) + BOOK)
     clean(path, out)
-    for make in (lambda: kernels.bar5s(pl.scan_parquet(out)), lambda: make_all(path, out, "ESM5")):
+    with day_of(path, "ESM5") as of:
+        from_the_lake = partial(STAGES[1].make, of, clean_ticks=pl.scan_parquet(out))
+    for make in (from_the_lake, partial(make_all, path, out, "ESM5")):
         with pytest.raises(kernels.UnusableDay) as caught:
             make()
-        assert f"ESM5 has ticks from {since} 00:00 to {DAY} 00:00" in str(caught.value)
+        assert f"ES {DAY}, clean_ticks: ESM5 has ticks from {since} 00:00 to {DAY} 00:00" in str(
+            caught.value
+        )
         assert "get the file of the day anew" in str(caught.value)
     assert not list(tmp_path.rglob("bar5s"))
 

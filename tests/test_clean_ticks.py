@@ -291,6 +291,12 @@ def test_a_contract_without_books_is_not_chosen(roll):
     assert kept.dropped["other_rtype"] == 1
 
 
+def test_a_day_without_books_is_unusable():
+    records = plain_records(["ESM5"]).with_columns(rtype=pl.Series([1], dtype=SCHEMA["rtype"]))
+    with pytest.raises(kernels.UnusableDay, match="ESM5 has no record of a book; request schema"):
+        kernels.clean_ticks([records], ES, DAY)
+
+
 def test_records_of_other_contracts_need_no_time():
     records = of_volumes({"ESM5": 5, "ESU5": 1}).with_columns(
         ts_event=pl.when(pl.col("symbol") == "ESM5").then("ts_event")

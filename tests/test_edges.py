@@ -3,19 +3,33 @@
 Books are drawn in whole ticks, and what must come out is computed of these by fractions, exactly.
 """
 
+import math
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import kernels
-from kernels.features import BAND_EDGES, BANDS, BELOW_ABOVE, BOOK_COLUMNS, LEVELS, SIDES, schema
+from kernels.features import (
+    BAND_EDGES,
+    BANDS,
+    BELOW_ABOVE,
+    BOOK_COLUMNS,
+    LEVELS,
+    OUTCOME,
+    SIDES,
+    TABLES,
+    schema,
+)
 from kernels.instrument import PREMARKET_OPEN
 from tests import oracle
 from tests.compare import plain_rows
 from tests.conftest import DAY
+from tests.random_walks import level_row
 
 BOOKS_AROUND = {
     "0.01": (591_234, [11, 33, 99]),
@@ -61,7 +75,7 @@ def sizes_in_bands(book: Ladders, tick: Fraction) -> dict[str, int]:
 
 
 def ticks_of(books: list[Ladders], tick: Fraction) -> pl.LazyFrame:
-    """Clean ticks, a book every five seconds."""
+    """Clean ticks, a trade with its book every five seconds."""
     columns = {
         name: [book[side][level][place] for book in books]
         for side in SIDES
@@ -73,7 +87,7 @@ def ticks_of(books: list[Ladders], tick: Fraction) -> pl.LazyFrame:
     }
     start = oracle.new_york_ns(DAY, PREMARKET_OPEN)
     times = [start + place * oracle.BAR_NS for place in range(len(books))]
-    constant = {"symbol": "RTYM5", "action": "A", "side": "B", "price": None, "size": 0}
+    constant = {"symbol": "RTYM5", "action": "T", "side": "B", "price": None, "size": 1}
     return (
         pl.LazyFrame(columns | prices | {"ts_event": times})
         .with_columns(pl.lit(value).alias(name) for name, value in constant.items())
@@ -110,3 +124,63 @@ def made_by(twin: str) -> Callable[[pl.LazyFrame], pl.DataFrame]:
     return lambda ticks: pl.DataFrame(
         oracle.bar5s(plain_rows(ticks.collect()), 1.0), infer_schema_length=None
     )
+
+
+PLACES = [-30, -20, -10, -5, 0, 5, 10, 20, 30]
+"""Where the price rests, in tenths of a point from the level: at every edge there is."""
+
+
+def walk_of(rng: random.Random, base: int) -> list[Ladders]:
+    """Books around a level at `base`, their microprice at places where it rests for a while."""
+    books = []
+    while len(books) < 6_000:
+        place = rng.choice(PLACES)
+        for _ in range(rng.choice([1, 2, 7, 30, 120])):
+            best = rng.randint(1, 9)
+            books.append(
+                {
+                    side: [(base + place + out * (1 + 2 * level), best) for level in range(LEVELS)]
+                    for side, out in (("bid", -1), ("ask", 1))
+                }
+            )
+    return books
+
+
+TABLES_AROUND = ["level_episodes", "approach_features", "setup_vectors"]
+
+
+class Tables(NamedTuple):
+    """What is made of bars around one level."""
+
+    episodes: pl.DataFrame
+    approach: pl.DataFrame
+    vectors: pl.DataFrame
+
+
+def around(books: list[Ladders], level: float, tick: Fraction) -> Tables:
+    """The tables of books whose prices are whole numbers of a tick, of which ten are a point."""
+    point = float(10 * tick)
+    bars = kernels.bar5s(ticks_of(books, tick), point)
+    level = level_row("PM_HIGH", level, bars["bar_ts"][0])
+    levels = pl.DataFrame([level], schema=schema("session_levels"))
+    episodes = kernels.level_episodes(bars, levels, DAY, point)
+    approach = kernels.approach_features(episodes, point)
+    return Tables(episodes, approach, kernels.setup_vectors(approach))
+
+
+@pytest.mark.parametrize("off", [-math.inf, math.inf], ids=["below", "above"])
+def test_what_is_made_around_a_level_is_that_of_whole_numbers(off: float) -> None:
+    """Prices in ticks, a point being ten, are exact; prices in points, to a tenth, are not.
+
+    A level is a microprice, whose last digit is off a little more.
+    """
+    base = BOOKS_AROUND["0.1"][0]
+    books = walk_of(random.Random(0), base)
+    tenths = around(books, math.nextafter(base / 10, off), Fraction(1, 10))
+    whole = around(books, base, Fraction(1))
+    assert tenths.vectors.height > 20
+    assert tenths.vectors["outcome"].n_unique() == len(OUTCOME.categories)
+    for name, got, expected in zip(TABLES_AROUND, tenths, whole, strict=True):
+        prices = [column.name for column in TABLES[name] if column.unit == "price"]
+        expected = expected.with_columns(pl.col(prices) / 10)
+        assert_frame_equal(got, expected, rel_tol=1e-9, abs_tol=1e-9)

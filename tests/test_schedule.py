@@ -80,10 +80,10 @@ def test_days_nobody_was_there_for_are_asked_for(
 
 
 def test_days_long_gone_are_left_to_the_bulk_job(instance: dg.DagsterInstance) -> None:
-    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, date(2025, 5, 28))
+    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, date(2025, 5, 27))
     assert days_asked_for(instance, DAY)["ES"] == [5]
-    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, date(2025, 5, 29))
-    assert days_asked_for(instance, DAY)["ES"] == [30, 2, 3, 4, 5]
+    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, date(2025, 5, 28))
+    assert days_asked_for(instance, DAY)["ES"] == [29, 30, 2, 3, 4, 5]
 
 
 def test_a_missed_day_is_asked_for_on_a_holiday(instance: dg.DagsterInstance) -> None:
