@@ -8,12 +8,14 @@ from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import psutil
 import pytest
 
+from pipeline_assets.run_queue import BULK
 from resources.feed import day_file, simulate_day
 from resources.lake import table_path
 from resources.machine import usable_memory
@@ -187,11 +189,12 @@ def test_late_file_is_made_once(live: Deployment) -> None:
 def test_queued_run_waits_for_a_code_server_that_is_gone(live: Deployment) -> None:
     day = date(2025, 6, 13)
     deliver(live, day)
-    daemon = live.process("daemon")
-    daemon.suspend()
+    started = dg.DagsterRunStatus.STARTED
+    before_it = dg.DagsterRun("backfill", run_id=str(uuid4()), status=started, tags=BULK)
+    live.instance.add_run(before_it)
     run = live.launch("trading_day", {"dagster/partition": str(day)})
     live.kill("code")
-    daemon.resume()
+    live.instance.report_run_canceled(before_it)
     enqueued = dg.DagsterEventType.RUN_ENQUEUED
     live.eventually(
         "the run is put back into the queue",
