@@ -38,13 +38,12 @@ def test_backfill_survives_kill_of_daemon(live: Deployment) -> None:
         deliver(live, day)
     backfill = live.backfill(days)
     mine = {"dagster/backfill": backfill}
-
-    daemon, status = live.process("daemon"), dg.DagsterRunStatus
+    daemon, instance, status = live.process("daemon"), live.instance, dg.DagsterRunStatus
 
     def is_killed_between_launches() -> bool:
         """As runs go on, and none is about to be launched, which would wait to be given up."""
         daemon.suspend()
-        found = {run.status for run in live.instance.get_runs(dg.RunsFilter(tags=mine))}
+        found = {run.status for run in instance.get_runs(dg.RunsFilter(tags=mine))}
         if status.STARTED in found and status.STARTING not in found:
             live.kill("daemon")
             return True
