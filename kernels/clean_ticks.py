@@ -118,8 +118,8 @@ def clean_ticks(
             is called again, and what came of the first call is void.
 
     Raises:
-        UnusableDay: no outright of the root, the named contract absent, every book crossed, or a
-            record without a time.
+        UnusableDay: no outright of the root, the named contract absent, no book or only crossed
+            ones, or a record without a time.
         ValueError: `take` left batches unread.
     """
     assumed, batches = _likely_contract(records, instrument, day)

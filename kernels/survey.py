@@ -79,8 +79,8 @@ class Survey:
         """The contract to keep, by the instrument's roll rule.
 
         Raises:
-            UnusableDay: no outright of the root, the named contract absent, every book crossed, or a
-                record without a time.
+            UnusableDay: no outright of the root, the named contract absent, no book or only crossed
+                ones, or a record without a time.
         """
         table = self.table()
         expiries = self._expiries(table.filter(pl.col("books") > 0)) or self._expiries(table)

@@ -1,9 +1,8 @@
-"""What a day that cannot be used says, and what a thin day gives."""
+"""What a day that cannot be used says."""
 
 import random
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,43 +13,24 @@ import zstandard
 from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
 
 import kernels
-import pipeline_assets.stages
 import resources.dbn
 import resources.dbn_records
 from kernels.clean_ticks import collected
-from kernels.features import LEVEL_TYPE, TABLES, schema
 from kernels.instrument import Instrument
-from pipeline_assets.stages import STAGES, Day, make_tables
+from pipeline_assets.stages import STAGES
 from resources.dbn import DbnError, read_dbn, scan_dbn
 from resources.dbn_records import read_metadata
-from resources.lake import LakeDay, write_table
 from tests.conftest import DAY
-from tests.dbn_files import IDS, MIDNIGHT, NEXT_DAY, book_record, header, patched
-
-SECOND = 1_000_000_000
-HOUR = 3_600 * SECOND
-NEW_YORK_MIDNIGHT = MIDNIGHT + 4 * HOUR
-"""In nanoseconds: `DAY` is in summer."""
-
-
-@contextmanager
-def day_of(path: Path, roll: str) -> Iterator[Day]:
-    """The day whose only raw file is this one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline_assets.stages, "raw_files", lambda *_: [path])
-        yield Day(Instrument("ES", roll=roll), DAY, path.parent)
-
-
-def clean(path: Path, out: Path, roll: str = "volume") -> None:
-    """Read, clean and write one file as the asset does."""
-    with day_of(path, roll) as of:
-        write_table(STAGES[0].make(of), out)
-
-
-def make_all(path: Path, out: Path, roll: str) -> None:
-    """Make every table of one file, as the bulk lane does."""
-    with day_of(path, roll) as of:
-        list(make_tables(of, LakeDay(out.parent, "ES", DAY), TABLES))
+from tests.dbn_files import (
+    IDS,
+    MIDNIGHT,
+    NEXT_DAY,
+    NS_PER_DAY,
+    book_record,
+    header,
+    patched,
+)
+from tests.one_file import clean, day_of, make_all
 
 
 def assert_refused(path: Path, error: type[Exception], *words: str, roll: str = "volume") -> None:
@@ -179,105 +159,12 @@ def test_unusable_day_is_refused(name, block, tmp_path, monkeypatch):
     assert_refused(path, kernels.UnusableDay, problem, remedy, roll=roll)
 
 
-def tables_of(ticks: pl.LazyFrame) -> dict[str, pl.DataFrame]:
-    """Every table of the day, each of the catalogue's schema."""
-    bars = kernels.bar5s(ticks)
-    levels = kernels.session_levels(bars, DAY)
-    episodes = kernels.level_episodes(bars, levels, DAY)
-    approach = kernels.approach_features(episodes)
-    frames = (ticks.collect(), bars, levels, episodes, approach, kernels.setup_vectors(approach))
-    tables = dict(zip(TABLES, frames, strict=True))
-    for name, frame in tables.items():
-        assert frame.schema == schema(name)
-    assert tables["session_levels"]["level_type"].to_list() == list(LEVEL_TYPE.categories)
-    return tables
-
-
-@pytest.fixture
-def tables_at(tmp_path) -> Callable[..., dict[str, pl.DataFrame]]:
-    """The tables of a file of ticks, each a book of its own time and bid, or one with no ask."""
-
-    def tables(ticks: list[tuple[int, float | None]]) -> dict[str, pl.DataFrame]:
-        path, out = tmp_path / "day.dbn", tmp_path / "ticks.parquet"
-        records = [
-            book_record(ts, ask=None) if bid is None else book_record(ts, bid=bid, ask=bid + 0.25)
-            for ts, bid in ticks
-        ]
-        path.write_bytes(header() + b"".join(records))
-        clean(path, out)
-        return tables_of(pl.scan_parquet(out))
-
-    return tables
-
-
-def microprice(bid: float) -> float:
-    """Of `book_record`: ten bid, twenty asked."""
-    return (20 * bid + 10 * (bid + 0.25)) / 30
-
-
-def heights(tables: dict[str, pl.DataFrame]) -> list[int]:
-    return [table.height for table in tables.values()]
-
-
-def levels_of(tables: dict[str, pl.DataFrame]) -> list[float | None]:
-    return tables["session_levels"]["level_price"].to_list()
-
-
-def test_one_tick_is_a_day(tables_at):
-    tables = tables_at([(NEW_YORK_MIDNIGHT + 8 * HOUR, 5950.0)])
-    price = microprice(5950.0)
-    assert heights(tables) == [1, 1, 4, 0, 0, 0]
-    assert levels_of(tables) == [price, price, None, None]
-    assert tables["bar5s"]["bar5s_microprice_eob"].to_list() == [price]
-
-
-def test_ticks_of_one_time_are_one_bar(tables_at):
-    now = NEW_YORK_MIDNIGHT + 9 * HOUR + 45 * 60 * SECOND
-    tables = tables_at([(now, 5950.0), (now, 5951.0), (now, 5952.0)])
-    price = microprice(5952.0)
-    assert heights(tables) == [3, 1, 4, 0, 0, 0]
-    assert levels_of(tables) == [None, None, price, price]
-    assert tables["bar5s"]["bar5s_meta_msg_cnt_sum"].to_list() == [3]
-    assert tables["bar5s"]["bar5s_microprice_twa"].to_list() == [price]
-
-
-def test_day_without_premarket_has_opening_range_levels_alone(tables_at):
-    """A tick a minute from 09:30 to 11:00, up and down six points."""
-    open_ = NEW_YORK_MIDNIGHT + 9 * HOUR + 30 * 60 * SECOND
-    bids = [5950.0 + abs(6 - minute % 12) for minute in range(91)]
-    tables = tables_at([(open_ + minute * 60 * SECOND, bid) for minute, bid in enumerate(bids)])
-    assert levels_of(tables) == [None, None, microprice(5956.0), microprice(5950.0)]
-    assert tables["bar5s"].height == 90 * 12 + 1
-    assert set(tables["level_episodes"]["level_type"]) == {"OR_HIGH", "OR_LOW"}
-    episodes = tables["level_episodes"]["episode_id"].n_unique()
-    assert episodes == tables["setup_vectors"].height > 0
-    vectors = tables["setup_vectors"]["vector"].explode()
-    assert vectors.is_finite().all()
-    assert vectors.null_count() == 0
-
-
-def test_overnight_day_has_no_level(tables_at):
-    """Ticks before 05:00 New York, though of the UTC day."""
-    tables = tables_at([(MIDNIGHT + hour * HOUR, 5950.0 + hour) for hour in range(9)])
-    assert heights(tables) == [9, 8 * 720 + 1, 4, 0, 0, 0]
-    assert levels_of(tables) == [None] * 4
-    assert tables["session_levels"]["symbol"].to_list() == ["ESM5"] * 4
-
-
-def test_day_without_a_two_sided_book_has_no_level(tables_at):
-    """Three premarket ticks, an hour apart, with no ask."""
-    tables = tables_at([(NEW_YORK_MIDNIGHT + hour * HOUR, None) for hour in (6, 7, 8)])
-    assert heights(tables) == [3, 1_441, 4, 0, 0, 0]
-    assert levels_of(tables) == [None] * 4
-    assert tables["bar5s"]["bar5s_microprice_eob"].null_count() == 1_441
-
-
 def test_no_bars_are_made_of_more_than_two_days(tmp_path):
     """A stray tick of an earlier year would have millions of bars made up to the day."""
     path, out = tmp_path / "day.dbn", tmp_path / "ticks.parquet"
     since = DAY - timedelta(days=3)
     symbols = {"ESM5": [(since, NEXT_DAY, str(IDS["ESM5"]))]}
-    path.write_bytes(header(mappings=symbols) + book_record(MIDNIGHT - 72 * HOUR) + BOOK)
+    path.write_bytes(header(mappings=symbols) + book_record(MIDNIGHT - 3 * NS_PER_DAY) + BOOK)
     clean(path, out)
     with day_of(path, "ESM5") as of:
         from_the_lake = partial(STAGES[1].make, of, clean_ticks=pl.scan_parquet(out))
@@ -289,12 +176,6 @@ def test_no_bars_are_made_of_more_than_two_days(tmp_path):
         )
         assert "get the file of the day anew" in str(caught.value)
     assert not list(tmp_path.rglob("bar5s"))
-
-
-def test_no_tick_gives_empty_tables_and_null_levels():
-    tables = tables_of(pl.LazyFrame(schema=schema("clean_ticks")))
-    assert heights(tables) == [0, 0, 4, 0, 0, 0]
-    assert levels_of(tables) == tables["session_levels"]["symbol"].to_list() == [None] * 4
 
 
 def test_file_replaced_while_it_is_read_is_refused(
