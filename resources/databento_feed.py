@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.request import getproxies_environment
 
 from resources.atomic import whole_file
 from resources.dbn import DbnError
@@ -65,6 +66,7 @@ class DatabentoFeed:
             keys = "https://databento.com/portal/keys"
             raise DownloadError(root, day, f"{KEY} is not set", f"export a key from {keys}")
 
+        _take_proxies_from_the_environment()
         from databento import Historical  # a second, as it imports pandas
 
         from resources.databento_api import HistoricalDay
@@ -74,6 +76,16 @@ class DatabentoFeed:
         with whole_file(path) as part:
             bought = wanted.download(part)
         return fetched("databento", [path], downloaded=True, **bought)
+
+
+def _take_proxies_from_the_environment() -> None:
+    """Keep this process from asking macOS for its proxies, which may kill it.
+
+    Runs and dates work in forked processes, where what answers there crashes (CPython's issue
+    105912). Python asks only if no variable of the environment has a word on proxies.
+    """
+    if not getproxies_environment():
+        os.environ["no_proxy"] = "127.0.0.1"
 
 
 def _whole_files(folder: Path, root: str, day: date, own: Path) -> list[Path]:

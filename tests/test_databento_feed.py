@@ -28,6 +28,26 @@ from tests.databento_server import (
 )
 from tests.dbn_files import header
 
+ON_MACOS = """
+import os, signal, sys, types
+from datetime import date
+from pathlib import Path
+
+def die():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+sys.modules["_scproxy"] = types.SimpleNamespace(_get_proxies=die, _get_proxy_settings=die)
+here, sys.platform = sys.platform, "darwin"
+import urllib.request
+sys.platform = here
+
+from resources.databento_feed import DatabentoFeed
+
+folder, gateway, day = sys.argv[1:]
+DatabentoFeed(Path(folder), 5.0, gateway).fetch("ES", date.fromisoformat(day))
+"""
+"""A download by a Python that takes the machine for macOS, where asking for proxies ends it."""
+
 
 def test_day_is_downloaded_as_it_is(feed, api, whole, waits):
     fetched = feed.fetch("ES", DAY)
@@ -168,3 +188,10 @@ def test_day_that_is_not_over_is_not_asked_for(feed, api):
 def test_client_is_not_imported_before_it_is_needed():
     code = "import sys, resources.databento_feed; sys.exit('databento' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_macos_is_not_asked_for_its_proxies(feed, api):
+    """There, asking kills a process that was forked, as those of runs and dates are."""
+    asks = [sys.executable, "-c", ON_MACOS, feed.folder, feed.gateway, str(DAY)]
+    assert subprocess.run(asks, check=False).returncode == 0
+    assert files(feed.folder) == [f"ES/{NAME}"]
