@@ -50,6 +50,6 @@ def _largest_raw_file(roots: Sequence[str]) -> list[Path]:
         path
         for root in roots
         for path in (raw_folder() / root).glob("*.dbn*")
-        if path.suffix in _RAW_SUFFIXES and path.name[0] != "."
+        if path.suffix in _RAW_SUFFIXES and path.name[0] != "." and path.is_file()
     ]
     return [max(files, key=lambda path: path.stat().st_size)] if files else []

@@ -48,7 +48,7 @@ def dates_on_this_machine(
     Raises:
         ValueError: If `MBP10_DATES_AT_ONCE` is not a positive whole number.
     """
-    override = _override()
+    override = dates_override()
     if override is not None:
         return override
     memory = usable_memory(root)
@@ -98,7 +98,12 @@ def peak_memory() -> int:
     )
 
 
-def _override() -> int | None:
+def dates_override() -> int | None:
+    """What `MBP10_DATES_AT_ONCE` says, None if it says nothing.
+
+    Raises:
+        ValueError: If it is not a positive whole number.
+    """
     text = os.environ.get(OVERRIDE)
     if text is None:
         return None

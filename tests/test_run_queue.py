@@ -1,6 +1,9 @@
 """The run queue's limits: from the machine and what dates needed, and the bulk lane alone."""
 
+import os
 import shutil
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
@@ -95,6 +98,27 @@ def test_recorded_peaks_decide(
     for day in (4, 5, 6):
         record_peak(instance, "bar5s", 1, date(2025, 6, day))
     assert dates_at_once(instance, ["ES"], tables) == usable_cores()
+
+
+def test_what_is_no_file_in_the_raw_folder_does_not_count(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(OVERRIDE, raising=False)
+    monkeypatch.setenv("MBP10_RAW", str(tmp_path))
+    (tmp_path / "ES" / "20250603.dbn.zst").mkdir(parents=True)
+    (tmp_path / "ES" / "20250604.dbn.zst").symlink_to(tmp_path / "nowhere")
+    assert dates_at_once(instance, ["ES"], []) >= 1
+
+
+def test_senseless_override_is_told_as_the_definitions_load() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "import pipeline_assets.definitions"],
+        env=os.environ | {OVERRIDE: "0"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert f"ValueError: {OVERRIDE} is '0'; set it to a whole number" in run.stderr
 
 
 def test_runs_are_tagged_with_root_and_date() -> None:
