@@ -11,9 +11,11 @@ from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.schedule import evening
 from pipeline_assets.sensor import deliveries
-from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder
+from pipeline_assets.settings import instruments, lake_folder, raw_feed
 from pipeline_assets.warm_runs import fork_runs
+from resources.machine import dates_override
 
+dates_override()  # If it is senseless, that is told now, not by a run queue that stands still.
 fork_runs()
 
 defs = dg.Definitions(
@@ -27,7 +29,7 @@ defs = dg.Definitions(
     sensors=[deliveries, freshness_sensor(instruments())],
     resources={
         "feed": raw_feed(),
-        "raw": RawFolder(folder=str(raw_folder())),
+        "raw": RawFolder(),
         "io_manager": PanelLake(base_dir=str(lake_folder())),
     },
     executor=dg.in_process_executor,

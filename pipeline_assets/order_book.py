@@ -16,6 +16,7 @@ from pipeline_assets.checks import CHECKS, findings, severity
 from pipeline_assets.panel import definition_metadata
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, raw_dbn
+from pipeline_assets.settings import raw_folder, roll_rule
 from pipeline_assets.stages import STAGES, Day, Stage
 from resources.lake import LakeDay
 
@@ -25,11 +26,14 @@ _LAZY = dg.DagsterType(
 
 
 class RawFolder(dg.ConfigurableResource):
-    """The raw files, `<folder>/<root>/*YYYYMMDD*.dbn[.zst]`, and which contract a day keeps."""
+    """The raw files, `<folder>/<root>/*YYYYMMDD*.dbn[.zst]`, and which contract a day keeps.
 
-    folder: str
+    Both are what the environment says, unless a run's config does.
+    """
+
+    folder: str = Field(default=str(raw_folder()), description="The folder of raw files")
     roll: str = Field(
-        default="volume",
+        default=roll_rule(),
         description="volume: most traded that day; calendar: nearest expiry whose month has not"
         " begun; or an outright symbol such as ESM5",
     )

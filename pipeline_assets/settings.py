@@ -1,4 +1,4 @@
-"""What the environment decides: where files come from and lie, and which roots there are."""
+"""What the environment decides: where files come from and lie, which roots and contracts there are."""
 
 import math
 import os
@@ -12,13 +12,28 @@ _DATA = Path(__file__).resolve().parents[1] / "data"
 
 
 def raw_folder() -> Path:
-    """`MBP10_RAW`, else `data/raw` in the repository."""
-    return Path(os.environ.get("MBP10_RAW", _DATA / "raw"))
+    """`MBP10_RAW`, else `data/raw` in the repository.
+
+    Raises:
+        ValueError: if it is set to nothing.
+    """
+    return _folder("MBP10_RAW", _DATA / "raw")
 
 
 def lake_folder() -> Path:
-    """`MBP10_LAKE`, else `data/lake` in the repository."""
-    return Path(os.environ.get("MBP10_LAKE", _DATA / "lake"))
+    """`MBP10_LAKE`, else `data/lake` in the repository.
+
+    Raises:
+        ValueError: if it is set to nothing.
+    """
+    return _folder("MBP10_LAKE", _DATA / "lake")
+
+
+def _folder(variable: str, default: Path) -> Path:
+    path = os.environ.get(variable, str(default))
+    if not path:
+        raise ValueError(f"{variable} is empty; set it to a folder, or unset it for {default}")
+    return Path(path)
 
 
 def raw_feed() -> Feed:
@@ -51,6 +66,11 @@ def cost_limit() -> float:
     if not 0 <= dollars < math.inf:
         raise ValueError(f"MBP10_COST_LIMIT is {text!r}; set it to dollars a root and day, like 5")
     return dollars
+
+
+def roll_rule() -> str:
+    """`MBP10_ROLL`, else volume: which contract a day keeps (`kernels.instrument.Instrument`)."""
+    return os.environ.get("MBP10_ROLL", "volume")
 
 
 def instruments() -> list[Instrument]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from databento_dbn import Schema
 
-from pipeline_assets.settings import raw_feed
+from pipeline_assets.settings import lake_folder, raw_feed, raw_folder
 from resources.databento_feed import DatabentoFeed
 from resources.dbn import DbnError
 from resources.feed import FolderFeed, RawDataMissing, SimulatedFeed, count_records
@@ -88,6 +88,13 @@ def test_senseless_cost_limit_is_refused(limit, settings):
     settings(FEED="databento", COST_LIMIT=limit)
     with pytest.raises(ValueError, match=r"MBP10_COST_LIMIT is .*dollars"):
         raw_feed()
+
+
+@pytest.mark.parametrize("folder", [raw_folder, lake_folder])
+def test_folder_of_no_name_is_refused(folder, settings):
+    settings(RAW="", LAKE="")
+    with pytest.raises(ValueError, match="is empty; set it to a folder, or unset it for /"):
+        folder()
 
 
 def test_unknown_feed_is_refused(settings):

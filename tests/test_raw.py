@@ -1,5 +1,8 @@
 """The raw files as an asset: their version, and what it makes stale."""
 
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from shutil import copy
@@ -14,6 +17,7 @@ from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.raw import content_version, deliver
 from resources.feed import FolderFeed, RawDataMissing, simulate_day
+from tests.place import REPOSITORY
 
 DAY = date(2025, 6, 5)
 RAW_DBN, CLEAN_TICKS = dg.AssetKey(["es", "raw_dbn"]), dg.AssetKey(["es", "clean_ticks"])
@@ -55,6 +59,23 @@ def test_metadata_say_which_files_and_what_the_feed_says(tmp_path: Path) -> None
 def test_missing_day_fails(tmp_path: Path) -> None:
     with pytest.raises(RawDataMissing, match="put the day's MBP-10 file there"):
         deliver(FolderFeed(tmp_path), "ES", DAY)
+
+
+def test_the_environment_says_which_contract_unless_a_run_does() -> None:
+    script = (
+        "import dagster as dg; from pipeline_assets.definitions import defs;"
+        "job = defs.resolve_job_def('trading_day');"
+        "dg.validate_run_config(job, {'resources': {'raw': {'config': {'roll': 'ESU5'}}}});"
+        "raw = defs.resources['raw']; print(raw.roll, raw.folder)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"MBP10_ROLL": "calendar", "MBP10_RAW": "/raw"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout == "calendar /raw\n", run.stderr
 
 
 def test_same_bytes_again_make_nothing_stale_and_others_do(tmp_path: Path) -> None:
