@@ -13,8 +13,9 @@ import polars as pl
 
 from kernels.features import OUTCOME
 from pipeline_assets.definitions import defs
+from pipeline_assets.partitions import trading_days
 from pipeline_assets.settings import instruments, lake_folder, raw_folder
-from resources.feed import day_file, simulate_day
+from resources.feed import SimulatedFeed
 from resources.lake import table_path
 
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
@@ -64,15 +65,16 @@ def main() -> None:
         "days", nargs="*", type=date.fromisoformat, default=DAYS, help="trading days"
     )
     options = parser.parse_args()
-    rows = []
+    others = [str(day) for day in options.days if not trading_days.has_partition_key(str(day))]
+    if others:
+        parser.error(f"not trading days: {', '.join(others)}")
+    feed, rows = SimulatedFeed(raw_folder(), options.events), []
     print("The first day also compiles the kernels; they are cached from then on.")
     with dg.DagsterInstance.get() as instance:
         for day in options.days:
             for root in (instrument.root for instrument in instruments()):
-                raw = day_file(raw_folder(), root, day)
-                if not raw.exists():
-                    print(f"{day} {root}: simulating {options.events:,} events ...", flush=True)
-                    simulate_day(raw, day, root=root, events=options.events)
+                print(f"{day} {root}: {options.events:,} events, if it has no file", flush=True)
+                feed.fetch(root, day)
             print(f"{day}: materialising ...", flush=True)
             seconds = materialise(day, instance)
             rows += [

@@ -8,6 +8,7 @@ contract, the next one and the calendar spread between them.
 
 import argparse
 import hashlib
+import math
 import random
 import time
 import zlib
@@ -90,10 +91,14 @@ def simulate_day(
         tick: Tick of the outrights, in points; the price ranges over some 250 ticks a day.
 
     Raises:
-        ValueError: If `events` is below 1 or the market is closed all `day`.
+        ValueError: If the market is closed all `day`, or a number makes no sense.
     """
     if events < 1:
         raise ValueError(f"events is {events}; it must be at least 1")
+    if dirt < 0:
+        raise ValueError(f"dirt is {dirt}; it must be at least 0")
+    if not (0 < tick < math.inf and math.isfinite(price)):
+        raise ValueError(f"tick is {tick}, price {price}; they must be finite, the tick above 0")
     rng = random.Random(_stream_seed(root, day, seed))
     symbols = symbols_of(root, day)
     books = _books(symbols, price, tick)
@@ -239,7 +244,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("days", nargs="+", type=date.fromisoformat, help="UTC days, YYYY-MM-DD")
-    parser.add_argument("--root", default="ES", help="root of the quarterly futures")
+    parser.add_argument(
+        "--root", default="ES", type=str.upper, help="root of the quarterly futures"
+    )
     parser.add_argument("--events", type=int, default=1_900_000, help="records a day")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
     parser.add_argument("--dirt", type=int, default=0, help="how often to add real files' flaws")
@@ -260,9 +267,12 @@ def main() -> None:
     parser = _parser()
     options = vars(parser.parse_args())
     days, raw = options.pop("days"), options.pop("raw")
-    for day in days:
+    paths = {day: raw / options["root"] / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst" for day in days}
+    for path in paths.values():
+        if path.exists():
+            parser.error(f"{path} is there; delete it, or name another folder with --raw")
+    for day, path in paths.items():
         started = time.perf_counter()
-        path = raw / options["root"] / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
         try:
             simulate_day(path, day, **options)
         except ValueError as error:
