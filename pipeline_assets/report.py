@@ -15,15 +15,16 @@ import jinja2
 import polars as pl
 
 from kernels.features import TABLES
-from kernels.instrument import NEW_YORK
+from kernels.instrument import INSTRUMENTS, NEW_YORK
 from kernels.survey import DROP_REASONS
 from pipeline_assets import previews
 from pipeline_assets.checks import findings
 from pipeline_assets.figures import figures
+from pipeline_assets.partitions import why_closed
 from pipeline_assets.previews import style
 from pipeline_assets.settings import lake_folder
 from resources.atomic import whole_file
-from resources.lake import LakeDay, UnreadableTable
+from resources.lake import LakeDay, UnreadableTable, damage_of
 
 _DIRECTIONS = {1: "from below", -1: "from above"}
 
@@ -79,11 +80,8 @@ def _refuse_missing(tables: LakeDay) -> None:
 def _damaged(tables: LakeDay) -> Iterator[str]:
     """Which files of the day cannot be read to their end, and why."""
     for path in map(tables.path, TABLES):
-        try:
-            for _ in pl.scan_parquet(path).collect_batches():
-                pass
-        except pl.exceptions.PolarsError as error:
-            yield f"{path} cannot be read: {error}"
+        if damage := damage_of(pl.scan_parquet(path)):
+            yield f"{path} cannot be read: {damage}"
 
 
 def _remedy(tables: LakeDay) -> str:
@@ -225,7 +223,9 @@ def main() -> None:
         prog="python -m pipeline_assets.report", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("day", type=date.fromisoformat, help="trading day, 2025-06-05")
-    parser.add_argument("--root", default="ES", type=str.upper, help="root (default: ES)")
+    parser.add_argument(
+        "--root", default="ES", type=str.upper, choices=INSTRUMENTS, help="root (default: ES)"
+    )
     parser.add_argument(
         "--lake", type=Path, default=lake_folder(), help="the lake's folder (default: %(default)s)"
     )
@@ -233,13 +233,18 @@ def main() -> None:
         "--output", type=Path, help="the file (default: report-<root>-<day>.html, here)"
     )
     options = parser.parse_args()
-    output = options.output or Path(f"report-{options.root}-{options.day}.html")
+    if closed := why_closed(options.day):
+        parser.error(f"{options.day} is no trading day: {closed}")
+    output = (options.output or Path(f"report-{options.root}-{options.day}.html")).resolve()
     try:
         page = day_report(LakeDay(options.lake, options.root, options.day))
     except (MissingTables, UnreadableTable) as error:
         sys.exit(f"error: {error}")
-    write_report(page, output)
-    print(output.resolve())
+    try:
+        write_report(page, output)
+    except OSError as error:
+        sys.exit(f"error: cannot write {output}: {error}; name another file with --output")
+    print(output)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ An asset is one of them; `make_tables` takes a day through them in one process.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -19,7 +19,15 @@ from kernels.features import schema
 from kernels.instrument import Instrument
 from resources.dbn import read_dbn
 from resources.feed import raw_files
-from resources.lake import Facts, LakeDay, Made, Sink, write_table
+from resources.lake import (
+    Facts,
+    LakeDay,
+    Made,
+    Sink,
+    UnreadableTable,
+    damage_of,
+    write_table,
+)
 
 
 class Day(NamedTuple):
@@ -45,9 +53,26 @@ class Stage(NamedTuple):
     version: str
 
     def make(self, of: Day, **tables: pl.LazyFrame) -> Made:
-        """The stage's table of a day, from the tables it reads."""
+        """The stage's table of a day, from the tables it reads.
+
+        Raises:
+            UnreadableTable: one of them is damaged.
+        """
         began = time.perf_counter()
-        return self.compute(of, **tables)._replace(began=began)
+        try:
+            return self.compute(of, **tables)._replace(began=began)
+        except pl.exceptions.PolarsError:
+            _refuse_damaged(of, tables)
+            raise
+
+
+def _refuse_damaged(of: Day, tables: Mapping[str, pl.LazyFrame]) -> None:
+    for table, frame in tables.items():
+        if damage := damage_of(frame):
+            raise UnreadableTable(
+                f"{of.instrument.root} {of.date}: {table} in the lake cannot be read: {damage};"
+                f" materialise {table} of that day again"
+            )
 
 
 def _clean_ticks(of: Day) -> Made:

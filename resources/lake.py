@@ -121,7 +121,8 @@ def write_table(made: Made, path: Path) -> None:
         if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
             raise
         raise OSError(
-            f"cannot write {path}: {error}; make room there and run the day again"
+            f"cannot write {path}: {error}; see that it may be written to, make room there and run"
+            " the day again"
         ) from error
 
 
@@ -138,6 +139,16 @@ def _sink(part: Path, table: pl.LazyFrame, facts: Callable[[], Facts]) -> None:
         statistics=False,
         metadata=lambda _: {_FACTS: json.dumps(dict(facts()))},
     )
+
+
+def damage_of(table: pl.LazyFrame) -> str | None:
+    """Why a table in the lake cannot be read to its end; None if it can."""
+    try:
+        for _ in table.collect_batches():
+            pass
+    except pl.exceptions.PolarsError as error:
+        return str(error)
+    return None
 
 
 def read_facts(path: Path) -> Facts:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import kernels
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.stages import Day, make_tables
+from pipeline_assets.stages import STAGES, Day, make_tables
 from resources import dbn_records
-from resources.lake import LakeDay, table_path
+from resources.lake import LakeDay, UnreadableTable, table_path
 from tests.compare import parquet_bytes
 from tests.conftest import DAY
 from tests.conftest import make_tables as make_one_by_one
@@ -68,6 +68,19 @@ def test_only_wanted_tables_are_made_of_those_in_the_lake(
     made = make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, ["bar5s", "session_levels"])
     assert [table for table, _ in made] == ["bar5s", "session_levels"]
     assert content(tmp_path, "bar5s") == content(one_by_one, "bar5s")
+
+
+@pytest.mark.parametrize("table", ["clean_ticks", "bar5s"])
+def test_a_damaged_table_is_named(table: str, raw: Path, one_by_one: Path, tmp_path: Path) -> None:
+    whole = table_path(one_by_one, "ES", table, DAY).read_bytes()
+    damaged = table_path(tmp_path, "ES", table, DAY)
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(whole[: len(whole) // 2])
+    tables = LakeDay(tmp_path, "ES", DAY)
+    (reader,) = (stage.table for stage in STAGES if stage.reads == (table,))
+    with pytest.raises(UnreadableTable, match=f"ES {DAY}: {table} in the lake .*materialise"):
+        list(make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, [reader]))
+    assert not tables.path(reader).exists()
 
 
 @pytest.fixture(scope="module")

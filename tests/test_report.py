@@ -285,6 +285,22 @@ def test_the_command_fails_in_words_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["2025-06-07"], "2025-06-07 is no trading day: Saturday"),
+        ([DAY, "--root", "XX"], "argument --root: invalid choice: 'XX'"),
+        ([DAY, "--output", "."], "cannot write /"),
+    ],
+)
+def test_the_command_tells_mistakes(options, complaint, day, tmp_path):
+    done = report(*options, "--lake", day.lake, cwd=tmp_path)
+    assert done.returncode != 0
+    assert f"error: {complaint}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_command_names_a_damaged_file(spoilt, tmp_path):
     os.truncate(spoilt.path("bar5s"), 1000)
     done = report(DAY, "--lake", spoilt.lake, cwd=tmp_path)
