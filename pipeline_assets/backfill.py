@@ -36,7 +36,8 @@ def main() -> None:
     with instance, capture_interrupts():
         result = dg.execute_job(job, instance, config)
         if not result.success:
-            sys.exit(f"error: run {result.run_id} failed: {summary_of(instance, result.run_id)}")
+            became = summary_of(instance, result.run_id) or "see the error above"
+            sys.exit(f"error: run {result.run_id} failed: {became}")
 
 
 def _parser(about: str, fields: Mapping[str, Any]) -> argparse.ArgumentParser:

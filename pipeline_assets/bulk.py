@@ -7,7 +7,6 @@ run ends with a table of what became of each date. Started again, the job takes 
 does the UI's re-execution from failure of a run that was launched there.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -41,7 +40,6 @@ CHAIN = [RAW, *TABLES]
 
 _NO_LIMIT = {"dagster/max_runtime": "0"}
 """Many years take more than a day, after which run monitoring would end the run."""
-_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Backfill(dg.Config):
@@ -85,12 +83,14 @@ def chosen_days(config: Backfill) -> list[str]:
     Raises:
         dg.Failure: if there is none, or the config makes no sense.
     """
+    if not (config.roots and config.stages):
+        raise dg.Failure("no roots or no stages; name some, or leave it out for all there are")
     _refuse_others("stages", config.stages, CHAIN)
     _refuse_others("roots", config.roots, ROOTS)
     if {bool(config.start), bool(config.end), not config.dates} == {True, False}:
         raise dg.Failure("say which dates, either by `start` and `end` or by `dates`")
     for day in filter(None, [config.start, config.end, *config.dates]):
-        if not _ISO_DATE.fullmatch(day):
+        if not _is_date(day):
             raise dg.Failure(f"{day!r} is not a date; write it YYYY-MM-DD")
     known = trading_days.get_partition_keys()
     if config.dates:
@@ -105,6 +105,13 @@ def chosen_days(config: Backfill) -> list[str]:
             f" {known[-1]}"
         )
     return days
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return str(date.fromisoformat(text)) == text
+    except ValueError:
+        return False
 
 
 def _refuse_others(what: str, named: list[str], known: list[str]) -> None:

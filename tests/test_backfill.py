@@ -96,6 +96,8 @@ def test_each_field_of_the_config_is_an_option() -> None:
     [
         ("", "say which dates, either by `start` and `end` or by `dates`"),
         ("--dates 2025-06-07", "not trading days: 2025-06-07"),
+        ("--start 2025-06-31 --end 2025-07-04", "'2025-06-31' is not a date"),
+        ("--dates 2025-06-03 --roots", "no roots or no stages; name some"),
         ("--start 2025-06-04 --end 2025-06-03", "end 2025-06-03 is before start"),
         ("--dates 2025-06-03 --stages ticks", "not stages: ticks; stages are raw_dbn, clean_ticks"),
         ("--dates 2025-06-03", "The environment variable $DAGSTER_HOME is not set"),
