@@ -33,7 +33,7 @@ def raw_dbn(instrument: Instrument) -> dg.AssetsDefinition:
         partitions_def=trading_days,
         description="The day's Databento MBP-10 files as the feed delivered them, in the raw folder."
         " Its data version is their content: the same bytes delivered again leave the tables below"
-        " as they are, other bytes make them stale.",
+        " as they are, other bytes make `clean_ticks` stale, and its new table the next one.",
         kinds={"dbn"},
         owners=["team:research"],
         code_version="1",

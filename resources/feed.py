@@ -4,6 +4,7 @@ A feed brings the files of a root and UTC day into `<folder>/<root>/`, whole, an
 recording of them. The folder and the simulated market are here, the download in `databento_feed`.
 """
 
+import shlex
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -137,6 +138,6 @@ def raw_files(raw: Path, root: str, day: date) -> list[Path]:
         raise RawDataMissing(
             f"no raw file of {root} for {day}: nothing like *{day:%Y%m%d}*.dbn.zst in {folder};"
             f" put the day's MBP-10 file there, or simulate it with"
-            f" `python -m resources.simulated {day} --root {root} --raw {raw}`"
+            f" `python -m resources.simulated {day} --root {root} --raw {shlex.quote(str(raw))}`"
         )
     return [files[name] for name in sorted(files)]
