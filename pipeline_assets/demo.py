@@ -73,7 +73,10 @@ def main() -> None:
     with dg.DagsterInstance.get() as instance:
         for day in options.days:
             for root in (instrument.root for instrument in instruments()):
-                print(f"{day} {root}: {options.events:,} events, if it has no file", flush=True)
+                print(
+                    f"{day} {root}: simulating {options.events:,} events unless it has files",
+                    flush=True,
+                )
                 feed.fetch(root, day)
             print(f"{day}: materialising ...", flush=True)
             seconds = materialise(day, instance)
