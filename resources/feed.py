@@ -4,7 +4,6 @@ A feed brings the files of a root and UTC day into `<folder>/<root>/`, whole, an
 recording of them. The folder and the simulated market are here, the download in `databento_feed`.
 """
 
-import shlex
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Protocol
 
 from resources.dbn import scan_dbn
 from resources.dbn_records import read_records
+from resources.raw_files import RawDataMissing, day_file, raw_files
 from resources.simulated import simulate_day
 
 __all__ = [
@@ -27,10 +27,6 @@ __all__ = [
     "raw_files",
     "simulate_day",
 ]
-
-
-class RawDataMissing(FileNotFoundError):
-    """No raw file of a root and day; the message says where it was looked for and what to do."""
 
 
 class DownloadError(RuntimeError):
@@ -115,29 +111,3 @@ def count_records(path: Path) -> int:
         DbnError: If it is not MBP-10, truncated or corrupt.
     """
     return sum(len(block) for block in read_records(path))
-
-
-def day_file(folder: Path, root: str, day: date) -> Path:
-    """Where a feed puts the file of a root and UTC day, named as Databento's deliveries are."""
-    return folder / root / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
-
-
-def raw_files(raw: Path, root: str, day: date) -> list[Path]:
-    """The DBN files of a root and UTC day in `<raw>/<root>/`, in name order.
-
-    They are named `*YYYYMMDD*.dbn` or `*YYYYMMDD*.dbn.zst`; of a file that is there in both forms
-    only the compressed one counts.
-
-    Raises:
-        RawDataMissing: if there is none.
-    """
-    folder = raw / root
-    found = [*folder.glob(f"*{day:%Y%m%d}*.dbn"), *folder.glob(f"*{day:%Y%m%d}*.dbn.zst")]
-    files = {path.name.removesuffix(".zst"): path for path in found if path.name[0] != "."}
-    if not files:
-        raise RawDataMissing(
-            f"no raw file of {root} for {day}: nothing like *{day:%Y%m%d}*.dbn.zst in {folder};"
-            f" put the day's MBP-10 file there, or simulate it with"
-            f" `python -m resources.simulated {day} --root {root} --raw {shlex.quote(str(raw))}`"
-        )
-    return [files[name] for name in sorted(files)]

@@ -13,6 +13,7 @@ import random
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
@@ -26,6 +27,7 @@ from databento_dbn import Metadata, Schema, SType
 
 from resources.atomic import whole_file
 from resources.dbn_records import MBP10_RTYPE
+from resources.raw_files import RawDataMissing, day_file, raw_files
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import open_dirt, soil
 from resources.simulated_market import NS_PER_DAY, advance, open_market
@@ -267,12 +269,13 @@ def main() -> None:
     parser = _parser()
     options = vars(parser.parse_args())
     days, raw = options.pop("days"), options.pop("raw")
-    paths = {day: raw / options["root"] / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst" for day in days}
-    for path in paths.values():
-        if path.exists():
-            parser.error(f"{path} is there; delete it, or name another folder with --raw")
-    for day, path in paths.items():
+    for day in days:
+        with suppress(RawDataMissing):
+            there = ", ".join(map(str, raw_files(raw, options["root"], day)))
+            parser.error(f"{there} is there; delete it, or name another folder with --raw")
+    for day in days:
         started = time.perf_counter()
+        path = day_file(raw, options["root"], day)
         try:
             simulate_day(path, day, **options)
         except ValueError as error:

@@ -21,17 +21,22 @@ def simulate(raw: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_day_is_written_and_no_file_that_is_there_replaced(tmp_path: Path) -> None:
+def test_a_day_is_written_where_it_has_no_file(tmp_path: Path) -> None:
     path = day_file(tmp_path, "NQ", DAY)
     first = simulate(tmp_path, "--root", "nq", "--events", "500")
     assert first.stdout.startswith(f"{path}: 500 events")
     assert count_records(path) == 500
 
+
+@pytest.mark.parametrize("name", [f"glbx-mdp3-{DAY:%Y%m%d}.mbp-10.dbn.zst", f"{DAY:%Y%m%d}.dbn"])
+def test_a_file_of_the_day_is_neither_replaced_nor_joined(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "ES" / name
+    path.parent.mkdir()
     path.write_bytes(b"bought")
-    second = simulate(tmp_path, "--root", "nq", "--events", "500")
-    assert second.returncode == 2
-    assert f"error: {path} is there; delete it, or name another folder" in second.stderr
-    assert path.read_bytes() == b"bought"
+    refused = simulate(tmp_path, "--events", "500")
+    assert refused.returncode == 2
+    assert f"error: {path} is there; delete it, or name another folder" in refused.stderr
+    assert [path.read_bytes() for path in tmp_path.rglob("*.dbn*")] == [b"bought"]
 
 
 @pytest.mark.parametrize(

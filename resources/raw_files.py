@@ -1,0 +1,35 @@
+"""How a day's raw files are named, and which there are."""
+
+import shlex
+from datetime import date
+from pathlib import Path
+
+
+class RawDataMissing(FileNotFoundError):
+    """No raw file of a root and day; the message says where it was looked for and what to do."""
+
+
+def day_file(folder: Path, root: str, day: date) -> Path:
+    """Where a feed puts the file of a root and UTC day, named as Databento's deliveries are."""
+    return folder / root / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
+
+
+def raw_files(raw: Path, root: str, day: date) -> list[Path]:
+    """The DBN files of a root and UTC day in `<raw>/<root>/`, in name order.
+
+    They are named `*YYYYMMDD*.dbn` or `*YYYYMMDD*.dbn.zst`; of a file that is there in both forms
+    only the compressed one counts.
+
+    Raises:
+        RawDataMissing: if there is none.
+    """
+    folder = raw / root
+    found = [*folder.glob(f"*{day:%Y%m%d}*.dbn"), *folder.glob(f"*{day:%Y%m%d}*.dbn.zst")]
+    files = {path.name.removesuffix(".zst"): path for path in found if path.name[0] != "."}
+    if not files:
+        raise RawDataMissing(
+            f"no raw file of {root} for {day}: nothing like *{day:%Y%m%d}*.dbn.zst in {folder};"
+            f" put the day's MBP-10 file there, or simulate it with"
+            f" `python -m resources.simulated {day} --root {root} --raw {shlex.quote(str(raw))}`"
+        )
+    return [files[name] for name in sorted(files)]
