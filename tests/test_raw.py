@@ -20,6 +20,25 @@ from resources.feed import FolderFeed, RawDataMissing, simulate_day
 from tests.place import REPOSITORY
 
 DAY = date(2025, 6, 5)
+CONTRACTS = """
+import sys
+import dagster as dg
+from pipeline_assets.definitions import defs
+from pipeline_assets.settings import lake_folder
+from resources.lake import read_facts, table_path
+
+def contract(**config):
+    defs.resolve_job_def("trading_day").execute_in_process(
+        partition_key=sys.argv[1],
+        run_config={"resources": {"raw": {"config": config}}},
+        asset_selection=[dg.AssetKey(["es", "raw_dbn"]), dg.AssetKey(["es", "clean_ticks"])],
+    )
+    return read_facts(table_path(lake_folder(), "ES", "clean_ticks", sys.argv[1]))["contract"]
+
+print(contract(), contract(roll="volume"))
+"""
+"""Prints the contract that a day keeps without config, and with another roll rule."""
+
 RAW_DBN, CLEAN_TICKS = dg.AssetKey(["es", "raw_dbn"]), dg.AssetKey(["es", "clean_ticks"])
 
 
@@ -61,21 +80,17 @@ def test_missing_day_fails(tmp_path: Path) -> None:
         deliver(FolderFeed(tmp_path), "ES", DAY)
 
 
-def test_the_environment_says_which_contract_unless_a_run_does() -> None:
-    script = (
-        "import dagster as dg; from pipeline_assets.definitions import defs;"
-        "job = defs.resolve_job_def('trading_day');"
-        "dg.validate_run_config(job, {'resources': {'raw': {'config': {'roll': 'ESU5'}}}});"
-        "raw = defs.resources['raw']; print(raw.roll, raw.folder)"
-    )
+def test_the_environment_says_which_contract_unless_a_run_does(tmp_path: Path) -> None:
+    simulate_day(tmp_path / "ES" / "20250605.dbn.zst", DAY, events=2_000)
     run = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"MBP10_ROLL": "calendar", "MBP10_RAW": "/raw"},
+        [sys.executable, "-c", CONTRACTS, str(DAY)],
+        env=os.environ
+        | {"MBP10_ROLL": "calendar", "MBP10_RAW": str(tmp_path), "MBP10_LAKE": str(tmp_path)},
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
     )
-    assert run.stdout == "calendar /raw\n", run.stderr
+    assert run.stdout == "ESU5 ESM5\n", run.stderr
 
 
 def test_same_bytes_again_make_nothing_stale_and_others_do(tmp_path: Path) -> None:
