@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.capacity import dates_at_once
@@ -63,6 +63,12 @@ class Backfill(dg.Config):
         description="Leave out a date if all of this is recorded as materialised and the tables lie"
         " in the lake. Off: make every date anew.",
     )
+
+    @field_validator("roots")
+    @classmethod
+    def _as_they_are_written(cls, roots: list[str]) -> list[str]:
+        """Each once, in capitals, as `MBP10_ROOTS` takes them too."""
+        return list(dict.fromkeys(root.upper() for root in roots))
 
 
 @dg.op(out=dg.DynamicOut(dg.Nothing), required_resource_keys={"io_manager"})

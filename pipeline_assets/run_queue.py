@@ -62,10 +62,10 @@ def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
         ends = [run.run_config.get("start"), run.run_config.get("end")]
         days = run.run_config.get("dates") or [day for day in ends if day]
     else:
-        roots = {key.path[0].upper() for key in run.asset_selection or ()}
+        roots = {key.path[0] for key in run.asset_selection or ()}
         days = [run.tags[PARTITION_NAME_TAG]] if PARTITION_NAME_TAG in run.tags else []
     span = sorted({min(days), max(days)}) if days else []
-    tags = {"root": ",".join(sorted(roots)), "date": "..".join(span)}
+    tags = {"root": ",".join(sorted({root.upper() for root in roots})), "date": "..".join(span)}
     return {name: value for name, value in tags.items() if value}
 
 

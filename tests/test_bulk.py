@@ -183,6 +183,10 @@ def test_days_are_trading_days_in_order() -> None:
     assert chosen_days(Backfill(dates=["2025-06-05", "2025-06-03"])) == ["2025-06-03", "2025-06-05"]
 
 
+def test_roots_are_taken_once_each_in_either_case() -> None:
+    assert Backfill(roots=["nq", "ES", "es"]).roots == ["NQ", "ES"]
+
+
 def test_one_bad_date_fails_alone_and_says_why(lane: Lane, failed: str) -> None:
     results = lane.results(failed)
     assert [results.pop(str(day)) for day in DAYS if day != CORRUPT] == ["done", "done"]

@@ -139,5 +139,7 @@ def test_runs_are_tagged_with_root_and_date() -> None:
     ],
 )
 def test_bulk_runs_are_tagged_with_first_and_last_date(config: dict, span: str) -> None:
-    run = dg.DagsterRun("backfill", run_id="1", run_config=config | {"roots": ["ES"]}, tags=BULK)
+    run = dg.DagsterRun(
+        "backfill", run_id="1", run_config=config | {"roots": ["es", "ES"]}, tags=BULK
+    )
     assert root_and_date(run) == {"root": "ES", "date": span}
