@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 import polars as pl
 
 from kernels.errors import UnusableDay
-from kernels.features import schema
+from kernels.features import INSTANT, schema
 from kernels.instrument import Instrument
-from kernels.survey import MBP10_RTYPE, Contract, Survey
+from kernels.survey import MBP10_RTYPE, Survey
 
 FLAGS = {"is_last": 0x80, "is_snapshot": 0x20, "is_bad_ts": 0x08, "is_bad_book": 0x04}
+
+BEFORE_MIDNIGHT = timedelta(minutes=1)
+"""Files are cut by receive time, so an event may lie just before its file's day, but not far."""
 
 _FIRST_RECORDS = 65_536
 """Records that tell which contract it will be on nearly every day but those of a roll."""
@@ -38,10 +41,11 @@ class CleanTicks(NamedTuple, Generic[T]):
 
 
 class Reading:
-    """A day's ticks as they are read, assuming a contract and how its records come.
+    """A day's ticks as they are read, assuming their contract and which of its records come late.
 
-    assumed: the contract; None if nothing is known of it yet, then there are no ticks.
-    survey: what there is of every symbol; complete once all batches have been read.
+    contract: the symbol kept; nothing if none is known yet, then there are no ticks.
+    late: the late records that were found, as ticks in file order.
+    survey: what there is of every symbol; complete, as `late` is, once all batches have been read.
     """
 
     def __init__(
@@ -49,14 +53,15 @@ class Reading:
         records: Iterable[pl.DataFrame],
         instrument: Instrument,
         day: date,
-        assumed: Contract | None,
+        contract: str,
+        late: pl.DataFrame,
     ) -> None:
-        self._records = records
-        self.assumed = assumed
+        self._records, self._known_late = records, late
+        self.contract, self.late = contract, late.clear()
         self.survey = Survey(instrument, day)
         self.is_over = False
         flags = {name: pl.col("flags") & bit != 0 for name, bit in FLAGS.items()}
-        source = flags | {"symbol": pl.lit(self.contract)}
+        source = flags | {"symbol": pl.lit(contract)}
         self._columns = [
             source.get(name, pl.col(name)).cast(dtype).alias(name)
             for name, dtype in schema("clean_ticks").items()
@@ -64,26 +69,19 @@ class Reading:
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Table `clean_ticks`, batch by batch; no more of it once an assumption proved wrong."""
-        if self.assumed is None or self.assumed.lateness is None:
-            return self._kept()
-        return _in_time_order(self._kept(), self.assumed.lateness)
+        return _merged(self._in_order(), self._known_late.sort(_KEY, maintain_order=True))
 
-    def _kept(self) -> Iterator[pl.DataFrame]:
+    def _in_order(self) -> Iterator[pl.DataFrame]:
+        """The ticks but for those that come late."""
+        is_kept = _IS_BOOK & (pl.col("symbol") == self.contract) & ~_IS_CROSSED
         for batch in self._records:
-            self.survey.add(batch)
-            if self.assumed is not None and self._is_in_order():
-                kept = batch.filter(_IS_BOOK, pl.col("symbol") == self.contract, ~_IS_CROSSED)
-                yield kept.select(self._columns)
+            is_late = self.survey.add(batch)
+            if self.contract and is_late.any():
+                late = batch.filter(is_kept, is_late).select(self._columns)
+                self.late = self.late.vstack(late)
+            if self.contract and self.late.height <= self._known_late.height:
+                yield batch.filter(is_kept, ~is_late).select(self._columns)
         self.is_over = True
-
-    def _is_in_order(self) -> bool:
-        is_sorted = self.assumed.lateness is not None
-        return is_sorted or self.survey.is_in_order(self.contract)
-
-    @property
-    def contract(self) -> str:
-        """The symbol kept; nothing if none is known yet."""
-        return self.assumed.symbol if self.assumed else ""
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -104,10 +102,9 @@ def clean_ticks(
 ) -> CleanTicks[T]:
     """The records of a day's one contract, sorted by (ts_event, sequence), ties in file order.
 
-    Which contract that is, and whether its records come in order, is known only at the day's end.
-    Both are assumed, the contract from the first records, so that the day is read once; where that
-    proves wrong it is read again. Memory is a few batches, and the records as old as the most
-    belated one if any is late.
+    Which contract that is, and which of its records come late, is known only at the day's end. Both
+    are assumed, the contract from the first records, late ones to be none, so that the day is read
+    once; where that proves wrong it is read again. Memory is a few batches and the late records.
 
     Args:
         records: raw MBP-10 records in batches, as `read_dbn` gives them, from the first one
@@ -122,50 +119,66 @@ def clean_ticks(
             ones, or a record without a time.
         ValueError: `take` left batches unread.
     """
-    assumed, batches = _likely_contract(records, instrument, day)
+    contract, batches = _likely_contract(_timed(records, day), instrument, day)
+    late = pl.DataFrame(schema=schema("clean_ticks"))
     while True:
-        reading = Reading(batches, instrument, day, assumed)
+        reading = Reading(batches, instrument, day, contract, late)
         ticks = take(reading)
         if not reading.is_over:
             raise ValueError(f"{take} has to read all batches of the ticks")
         contract = reading.survey.contract()
-        if contract == assumed:
-            return CleanTicks(ticks, reading.contract, reading.dropped)
-        assumed, batches = contract, records
+        if contract == reading.contract and reading.late.height == late.height:
+            return CleanTicks(ticks, contract, reading.dropped)
+        late = reading.late if contract == reading.contract else late.clear()
+        batches = _timed(records, day)
+
+
+def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]:
+    """The records, a snapshot of the book at the day's beginning as of then.
+
+    The time it comes with is that of its latest order, placed a moment ago or days.
+    """
+    midnight = datetime.combine(day, time(), UTC)
+    ts, is_snapshot = pl.col("ts_event"), pl.col("flags") & FLAGS["is_snapshot"] != 0
+    is_old = is_snapshot & (ts < midnight - BEFORE_MIDNIGHT)
+    for batch in records:
+        has_old = batch.select(is_old.any()).item()
+        timed = pl.when(is_old).then(midnight).otherwise(ts).cast(INSTANT).alias("ts_event")
+        yield batch.with_columns(timed) if has_old else batch
 
 
 def _likely_contract(
-    records: Iterable[pl.DataFrame], instrument: Instrument, day: date
-) -> tuple[Contract | None, Iterator[pl.DataFrame]]:
-    """The contract to keep by a day's first records, in order, None if they cannot tell.
+    batches: Iterator[pl.DataFrame], instrument: Instrument, day: date
+) -> tuple[str, Iterator[pl.DataFrame]]:
+    """The contract to keep by a day's first records, in order, nothing if they cannot tell.
 
     With all batches, also those that were looked at.
     """
-    batches, seen, first, left = iter(records), [], Survey(instrument, day), _FIRST_RECORDS
+    seen, first, left = [], Survey(instrument, day), _FIRST_RECORDS
     for batch in batches:
         first.add(batch)
         seen.append(batch)
         left -= batch.height
         if left <= 0:
             break
-    contract = None
+    contract = ""
     with suppress(UnusableDay):
-        contract = first.contract()._replace(lateness=None)
+        contract = first.contract()
     return contract, chain(seen, batches)
 
 
-def _in_time_order(ticks: Iterator[pl.DataFrame], lateness: int) -> Iterator[pl.DataFrame]:
-    """Batches stably sorted, none of their rows being more than `lateness` ns older than one before.
+def _merged(ticks: Iterator[pl.DataFrame], late: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Batches in order, with late ticks, sorted, each in its place.
 
-    What a record still to come may precede is held back.
+    That is after ticks of the same key: a tick is late as one of a greater key came before it, and
+    ticks in order that follow it have no lesser key than that.
     """
-    held = None
+    ts, sequence = pl.col("ts_event").to_physical(), pl.col("sequence")
     for batch in ticks:
-        held = batch if held is None else pl.concat([held, batch])
-        held = held.sort(_KEY, maintain_order=True)
-        times = held["ts_event"].to_physical()
-        settled = times.search_sorted(times[-1] - lateness, "left") if held.height else 0
-        yield held[:settled]
-        held = held[settled:]
-    if held is not None:
-        yield held
+        if late.height and batch.height:
+            last_ts, last_sequence = batch[-1].select(ts, sequence).row(0)
+            is_before = (ts < last_ts) | ((ts == last_ts) & (sequence < last_sequence))
+            due = late.select(is_before.sum()).item()
+            batch = pl.concat([batch, late[:due]]).sort(_KEY, maintain_order=True)
+            late = late[due:]
+        yield batch

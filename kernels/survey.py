@@ -2,7 +2,6 @@
 
 import re
 from datetime import date
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,12 +24,9 @@ _TALLIES = (
     "crossed",
     "volume",
     "undated",
-    "disordered",
-    "lateness",
     "newest_ts",
     "newest_sequence",
 )
-_OUT_OF_ORDER = [_TALLIES.index("undated"), _TALLIES.index("disordered")]
 _COUNTED = (
     pl.col("symbol").cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1) + 1,
     pl.col("rtype"),
@@ -42,17 +38,6 @@ _COUNTED = (
 )
 
 
-class Contract(NamedTuple):
-    """A contract to keep, and how its records come.
-
-    lateness: ns by which one of them at most is older than one before it; None if all are in the
-        order of (ts_event, sequence).
-    """
-
-    symbol: str
-    lateness: int | None
-
-
 class Survey:
     """Counts of a day's records, as many as have been added."""
 
@@ -60,23 +45,30 @@ class Survey:
         self._instrument, self._day = instrument, day
         self._tallies = np.zeros((0, len(_TALLIES)), np.int64)
 
-    def add(self, records: pl.DataFrame) -> None:
-        """Count a batch of raw records, later than those before."""
+    def add(self, records: pl.DataFrame) -> pl.Series:
+        """Count a batch of raw records, later in the file than those before.
+
+        Returns:
+            Whether each is late: not crossed, but earlier by (ts_event, sequence) than such a record
+            of its symbol before it, or without a time. The others of a symbol are in order.
+        """
         symbol, *columns = (column.to_numpy() for column in records.select(_COUNTED))
         lacking = max(symbol.max(initial=-1) + 1 - len(self._tallies), 0)
         self._tallies = np.vstack([self._tallies, np.zeros((lacking, len(_TALLIES)), np.int64)])
-        _tally(symbol, *columns, self._tallies)
+        is_late = np.zeros(symbol.size, np.bool_)
+        _tally(symbol, *columns, self._tallies, is_late)
+        return pl.Series("is_late", is_late)
 
     def table(self) -> pl.DataFrame:
-        """One row a symbol: its records by kind, traded size, and how late those to be kept are."""
+        """One row a symbol: its records by kind, and their traded size."""
         seen = np.flatnonzero(self._tallies[:, 0])
         symbols = pl.Series("symbol", seen - 1, pl.Int64).replace(-1, None).cast(pl.UInt32)
         return pl.from_numpy(self._tallies[seen], _TALLIES, orient="row").with_columns(
             symbols.cat.to(pl.Categorical).cast(pl.String)
         )
 
-    def contract(self) -> Contract:
-        """The contract to keep, by the instrument's roll rule.
+    def contract(self) -> str:
+        """The symbol to keep, by the instrument's roll rule.
 
         Raises:
             UnusableDay: no outright of the root, the named contract absent, no book or only crossed
@@ -101,12 +93,7 @@ class Survey:
                 f"records of {symbol} without a ts_event: {chosen['undated']:,};"
                 " check the file at its source"
             )
-        return Contract(symbol, chosen["lateness"] if chosen["disordered"] else None)
-
-    def is_in_order(self, symbol: str) -> bool:
-        """Whether no record of a symbol came late, or without a time, so far."""
-        row = pl.Series([symbol], dtype=pl.Categorical).to_physical()[0] + 1
-        return not self._tallies[row : row + 1, _OUT_OF_ORDER].any()
+        return symbol
 
     def dropped(self, contract: str) -> dict[str, int]:
         """Records left out if a contract is kept, each under the first reason that applies."""
@@ -130,8 +117,11 @@ class Survey:
 
 
 @njit(cache=True, nogil=True)
-def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies) -> None:
-    """Add a batch's records to the row of their symbol in `tallies` (int64, `_TALLIES`)."""
+def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies, is_late) -> None:
+    """Add a batch's records to the row of their symbol in `tallies` (int64, `_TALLIES`).
+
+    is_late: (n,) bool, false before.
+    """
     for i in range(symbol.size):
         tally = tallies[symbol[i]]
         tally[0] += 1
@@ -143,13 +133,11 @@ def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies) -> None
         tally[3] += size[i] if action[i] == _TRADE else 0
         if is_crossed:
             continue
-        if ts[i] < 0:
-            tally[4] += 1
-        elif ts[i] > tally[7] or (ts[i] == tally[7] and sequence[i] >= tally[8]):
-            tally[7], tally[8] = ts[i], sequence[i]
+        if ts[i] > tally[5] or (ts[i] == tally[5] and sequence[i] >= tally[6]):
+            tally[5], tally[6] = ts[i], sequence[i]
         else:
-            tally[5] += 1
-            tally[6] = max(tally[6], tally[7] - ts[i])
+            tally[4] += ts[i] < 0
+            is_late[i] = True
 
 
 def expiry(symbol: str, root: str, day: date) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import kernels
-from kernels.clean_ticks import collected
+from kernels.clean_ticks import FLAGS, collected
 from kernels.features import schema
 from kernels.instrument import Instrument
 from kernels.survey import expiry
@@ -78,6 +78,37 @@ def test_shuffled_records_come_out_sorted(seed, size, some_records):
     assert_frame_equal(ticks.select(SHARED), stably_sorted(shuffled), check_exact=True)
 
 
+def test_one_record_hours_late_holds_no_others_back(some_records):
+    """It is put in its place in the batch of then, and that is all."""
+    in_order = some_records.filter(pl.col("symbol") == "ESM5").sort(KEY, maintain_order=True)
+    records = pl.concat([in_order[:100], in_order[101:3_000], in_order[100:101]])
+    heights = []
+
+    def take(reading: kernels.Reading) -> pl.DataFrame:
+        batches = list(reading.batches())
+        heights.append([batch.height for batch in batches])
+        return pl.concat(batches)
+
+    ticks = kernels.clean_ticks(in_batches(records, 50), ES, DAY, take).ticks
+    assert_frame_equal(ticks.select(SHARED), stably_sorted(records), check_exact=True)
+    assert max(heights[-1]) == 51
+
+
+def test_a_snapshot_of_old_orders_is_of_the_days_beginning():
+    """Its time is that of its latest order; no other record has one of days before."""
+    second = 1_000_000_000
+    times = [MIDNIGHT - 61 * second, MIDNIGHT - 60 * second, MIDNIGHT - 61 * second, MIDNIGHT]
+    snapshot = FLAGS["is_snapshot"]
+    records = plain_records(["ESM5"] * 4).with_columns(
+        ts_event=pl.Series(times).cast(SCHEMA["ts_event"]),
+        flags=pl.Series([snapshot, snapshot, 0xFF - snapshot, 0], dtype=SCHEMA["flags"]),
+        size=pl.int_range(4, dtype=pl.UInt32),
+    )
+    ticks = cleaned([records])
+    assert ticks["size"].to_list() == [2, 1, 0, 3]
+    assert ticks["ts_event"].to_physical().to_list() == [*times[2:0:-1], MIDNIGHT, MIDNIGHT]
+
+
 def test_other_contracts_may_fill_the_first_batches(some_records):
     is_front = pl.col("symbol") == "ESM5"
     records = pl.concat([some_records.filter(~is_front), some_records.filter(is_front)[::-1]])
@@ -119,10 +150,10 @@ PLAIN = {"rtype": 10, "ts_event": MIDNIGHT, "sequence": 0, "action": "T", "size"
         ("volume", True, True, 1),
         ("volume", True, False, 2),
         ("volume", False, True, 2),
-        ("volume", False, False, 2),
+        ("volume", False, False, 3),
         ("calendar", False, True, 1),
         ("calendar", True, True, 2),
-        ("ESM5", False, False, 2),
+        ("ESM5", False, False, 3),
         ("ESU5", True, True, 2),
         ("ESU5", False, True, 1),
     ],

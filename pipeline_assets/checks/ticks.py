@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from kernels.clean_ticks import BEFORE_MIDNIGHT
 from kernels.survey import expiry
 from pipeline_assets.checks.finding import Finding, found, make_again
 from pipeline_assets.words import counted
@@ -14,8 +15,6 @@ MAX_BAD_BOOK_SHARE = 0.01
 """A sound day has hardly any; one tick in a hundred is minutes of a busy market."""
 MAX_CROSSED_SHARE = 0.01
 """Of the contract's own records. Auctions and gaps cross a few books, not one in a hundred."""
-MAX_BEYOND_MIDNIGHT = timedelta(minutes=1)
-"""Files are cut by receive time, so an event may lie just before midnight, but not far."""
 NEIGHBOUR_DAYS = 7
 """The day before is at most a long weekend away; an older one tells nothing of a roll."""
 
@@ -38,7 +37,7 @@ class Ticks(NamedTuple):
         """Read a day's ticks."""
         ts, sequence = pl.col("ts_event"), pl.col("sequence")
         midnight = datetime.combine(tables.day, time(), UTC)
-        opens, closes = midnight - MAX_BEYOND_MIDNIGHT, midnight + timedelta(days=1)
+        opens, closes = midnight - BEFORE_MIDNIGHT, midnight + timedelta(days=1)
         counts = tables.scan("clean_ticks").select(
             kept=pl.len(),
             late=((ts < ts.shift()) | ((ts == ts.shift()) & (sequence < sequence.shift()))).sum(),
