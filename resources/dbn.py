@@ -5,6 +5,7 @@ those columns out of the records that a query asks for.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,19 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from resources.dbn_columns import SCHEMA, Symbology, columns
-from resources.dbn_records import REDELIVER, DbnError, open_stream, read_metadata, read_records
+from resources.dbn_records import (
+    MBP10_RTYPE,
+    REDELIVER,
+    DbnError,
+    open_stream,
+    read_metadata,
+    read_records,
+)
 
 __all__ = ["SCHEMA", "DbnError", "DbnRecords", "read_dbn", "scan_dbn"]
+
+SAME_TIME = timedelta(minutes=1)
+"""Files that have books of one instrument for longer than this hold the same market twice."""
 
 
 def scan_dbn(path: Path | str) -> pl.LazyFrame:
@@ -41,10 +52,10 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
 
 
 def read_dbn(*paths: Path | str) -> "DbnRecords":
-    """The records of DBN files of schema MBP-10, one file after the other.
+    """The records of DBN files of schema MBP-10, parts of one whole, one file after the other.
 
     Raises:
-        DbnError: as `scan_dbn` does.
+        DbnError: as `scan_dbn` does; at the end of a file of which another holds the same.
     """
     return DbnRecords([_File(Path(path)) for path in paths])
 
@@ -59,15 +70,49 @@ class DbnRecords:
         self._files = files
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
+        before: list[pl.DataFrame] = []
         for file in self._files:
-            yield from file.batches(SCHEMA.names())
+            received = []
+            for batch in file.batches(SCHEMA.names()):
+                if len(self._files) > 1:
+                    received.append(_received(batch))
+                yield batch
+            if received:
+                spans = pl.concat(received).group_by("instrument_id").agg(_FIRST.min(), _LAST.max())
+                spans = spans.with_columns(file=pl.lit(file.path.name))
+                for other in before:
+                    _refuse_overlap(file.path, spans, other)
+                before.append(spans)
+
+
+_FIRST, _LAST = pl.col("first"), pl.col("last")
+
+
+def _received(batch: pl.DataFrame) -> pl.DataFrame:
+    """When the first and the last book of each instrument was received."""
+    time = pl.col("ts_recv").filter(pl.col("rtype") == MBP10_RTYPE)
+    return batch.group_by("instrument_id").agg(first=time.min(), last=time.max()).drop_nulls()
+
+
+def _refuse_overlap(path: Path, spans: pl.DataFrame, other: pl.DataFrame) -> None:
+    """Refuse a file if one before it has records of the same instrument and time."""
+    start, end = pl.max_horizontal("first", "first_right"), pl.min_horizontal("last", "last_right")
+    both = spans.join(other, on="instrument_id").select("file_right", start=start, end=end)
+    both = both.filter(pl.col("end") - pl.col("start") > SAME_TIME)
+    if both.height:
+        name, start, end = both.row(0)
+        raise DbnError(
+            path,
+            f"has books of {start:%H:%M} to {end:%H:%M} UTC, as {name} has of the same instrument",
+            "keep one of the two in the folder",
+        )
 
 
 class _File:
     """A DBN file, of which nothing is held but what its header maps."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._identity = path, _identity(path)
+        self.path, self._identity = path, _identity(path)
         with open_stream(path) as stream:
             metadata = read_metadata(path, stream)
         try:
@@ -87,7 +132,7 @@ class _File:
         The predicate is tried on its own columns first, so that rows it drops are never decoded.
         """
         left = np.iinfo(np.int64).max if n_rows is None else n_rows
-        for block in read_records(self._path):
+        for block in read_records(self.path):
             records = block[:left]
             left -= len(records)
             rows = np.arange(len(records))
@@ -95,14 +140,14 @@ class _File:
                 tested = self._decode(predicate.meta.root_names(), records, rows)
                 kept = tested.select(predicate.fill_null(False)).to_series()
                 rows = np.flatnonzero(kept.to_numpy())
-            if _identity(self._path) != self._identity:
-                raise DbnError(self._path, "replaced while it was read", "read it again")
+            if _identity(self.path) != self._identity:
+                raise DbnError(self.path, "replaced while it was read", "read it again")
             yield self._decode(names, records, rows)
             if not left:
                 return
 
     def _decode(self, names: list[str], records: np.ndarray, rows: np.ndarray) -> pl.DataFrame:
-        return columns(self._path, self._symbology, names, records, rows)
+        return columns(self.path, self._symbology, names, records, rows)
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

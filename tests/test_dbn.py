@@ -244,12 +244,39 @@ def test_other_record_types_are_counted_and_left_out(tmp_path):
 
 def test_batches_are_what_is_scanned_each_time_from_the_first(day_file, monkeypatch):
     path = day_file(50_000, True)
-    records, scanned = read_dbn(path, path), scan_dbn(path).collect()
+    records, scanned = read_dbn(path), scan_dbn(path).collect()
     monkeypatch.setattr(resources.dbn_records, "BLOCK_RECORDS", 7_000)
     for _ in range(2):
         batches = list(records)
         assert max(batch.height for batch in batches) <= 7_000
-        assert pl.concat(batches).equals(pl.concat([scanned, scanned]))
+        assert pl.concat(batches).equals(scanned)
+
+
+MINUTE = 60_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("number", "minutes", "is_refused"),
+    [(42, [1, 9], True), (42, [0, 30], True), (42, [-9, 2], True), (42, [-9, 1, 1], False)]
+    + [(42, [10, 20], False), (43, [0, 10], False)],
+    ids=["within", "around", "before", "a minute of it", "after", "another instrument"],
+)
+def test_files_with_records_of_one_time_and_instrument_are_refused(
+    number, minutes, is_refused, tmp_path
+):
+    """A day delivered twice, under two names, would be counted twice."""
+
+    def file(name: str, number: int, minutes: list[int]) -> Path:
+        times = [MIDNIGHT + MINUTE * minute for minute in minutes]
+        records = [book_record(time, instrument_id=number) for time in times]
+        return write(tmp_path / name, header(), MAPPING, *records)
+
+    records = read_dbn(file("a.dbn", 42, [0, 5, 10]), file("b.dbn.zst", number, minutes))
+    if is_refused:
+        with pytest.raises(DbnError, match=r"b\.dbn\.zst: .*as a\.dbn has .* keep one of the two"):
+            list(records)
+    else:
+        assert sum(batch.height for batch in records) == 5 + len(minutes)
 
 
 SINK = """

@@ -73,7 +73,7 @@ def ticks_are_of_the_day(ticks: Ticks) -> Finding:
     day = ticks.tables.day
     return found(
         f"{counted(ticks.stray, 'tick')} outside {day}" if ticks.stray else "",
-        f"get the file of {day} anew, its records or its name are of another day",
+        f"get the file of {day} anew, split by day: its records or its name are of another day",
         f"every tick lies in {day}",
         {"stray_ticks": ticks.stray},
     )
