@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -18,9 +18,14 @@ import dagster as dg
 import polars as pl
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.handle import ResolvedFromDynamicStepHandle
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.step import IExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
+from dagster._core.storage.tags import RESUME_RETRY_TAG
+from dagster._core.system_config.objects import ResolvedRunConfig
 
 from pipeline_assets.fork_server import PRELOAD
 from resources.machine import usable_cores
@@ -62,6 +67,7 @@ class ProcessADate(dg.Executor):
         """
         at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
         plan_context = _tagged(plan_context, {DATES_AT_ONCE: str(at_once)})
+        execution_plan = _with_dates_not_begun(plan_context, execution_plan)
         wait_for_any_date()
         processes = MultiprocessExecutor(
             retries=self.retries,
@@ -79,6 +85,30 @@ class ProcessADate(dg.Executor):
             dg.DagsterEvent.engine_event(
                 plan_context, str(summary), EngineEventData({DATES: summary.table()})
             )
+
+
+def _with_dates_not_begun(
+    plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+) -> ExecutionPlan:
+    """The plan of a run; if it takes up one that was ended, with every date which that left undone.
+
+    Dagster takes up the dates that failed or were interrupted, but none that had not begun.
+    """
+    if plan_context.dagster_run.tags.get(RESUME_RETRY_TAG) != "true":
+        return execution_plan
+    left, past = _dates(execution_plan.steps), execution_plan.known_state.parent_state
+    while past is not None:
+        left -= {output.step_key for output in past.produced_outputs}
+        past = past.parent_state
+    job = plan_context.job.get_definition()
+    config = ResolvedRunConfig.build(job, run_config=plan_context.run_config)
+    taken_up = dict.fromkeys([*execution_plan.step_keys_to_execute, *sorted(left)])
+    return execution_plan.build_subset_plan([*taken_up], job, config)
+
+
+def _dates(steps: Iterable[IExecutionStep]) -> set[str]:
+    """The keys of those steps that are of a date."""
+    return {step.key for step in steps if isinstance(step.handle, ResolvedFromDynamicStepHandle)}
 
 
 def wait_for_any_date() -> None:

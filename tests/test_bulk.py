@@ -8,7 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +327,28 @@ def test_what_killed_processes_were_at_is_taken_up_again(lane: Lane, healed: str
     assert [path.name for path in ticks.parent.iterdir() if path.name[0] == "."] == []
     nothing_to_do, status = lane.run(dates=[str(LONG)])
     assert (status, lane.results(nothing_to_do)) == ("SUCCESS", {})
+
+
+def test_dates_that_had_not_begun_are_taken_up_too(lane: Lane, healed: str) -> None:
+    """After a run was killed, then after one was terminated, with one date more than fit at once."""
+    days = [LONG + timedelta(days=4 + n) for n in (0, 1, 2, 6, 7, 8, 9, 13, 14, 15, 16)]
+    days = days[: min(usable_cores(), len(days) - 1) + 1]
+    for day in days[:-1]:
+        simulate_day(day_file(lane.live.raw, "ES", day), day, events=200_000)
+    simulate_day(day_file(lane.live.raw, "ES", days[-1]), days[-1], events=3_000)
+    all_done = {str(day): "done" for day in days}
+
+    run = lane.launch(dates=[*all_done])
+    lane.process_writing("clean_ticks", days[0])
+    os.kill(lane.process(run), signal.SIGKILL)
+    retry = lane.retry(run)
+    assert lane.live.end_of_run(retry) == "SUCCESS"
+    assert lane.results(retry) == all_done
+
+    run = lane.launch(dates=[*all_done], only_missing=False)
+    lane.process_writing("clean_ticks", days[0])
+    lane.live.cancel(run)
+    assert lane.live.end_of_run(run) == "CANCELED"
+    again = lane.relaunch_from_failure(run)
+    assert lane.live.end_of_run(again) == "SUCCESS"
+    assert lane.results(again) == all_done
