@@ -16,7 +16,7 @@ from pipeline_assets.definitions import defs
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.settings import instruments, lake_folder, raw_folder
 from resources.feed import SimulatedFeed
-from resources.lake import table_path
+from resources.lake import LakeDay
 
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
 
@@ -35,14 +35,11 @@ def materialise(day: date, instance: dg.DagsterInstance) -> float:
 
 def summary(lake: Path, root: str, day: date) -> dict[str, object]:
     """Rows of a day's tables and its episodes by outcome, as read back from the lake."""
-
-    def read(table: str) -> pl.LazyFrame:
-        return pl.scan_parquet(table_path(lake, root, table, day))
-
+    tables = LakeDay(lake, root, day)
     ticks, bars = (
-        read(table).select(pl.len()).collect().item() for table in ("clean_ticks", "bar5s")
+        tables.scan(table).select(pl.len()).collect().item() for table in ("clean_ticks", "bar5s")
     )
-    outcomes = read("setup_vectors").select("outcome").collect()["outcome"]
+    outcomes = tables.scan("setup_vectors").select("outcome").collect()["outcome"]
     counts = {name.lower(): (outcomes == name).sum() for name in OUTCOME.categories}
     return {
         "day": day,
@@ -77,7 +74,10 @@ def main() -> None:
                     f"{day} {root}: simulating {options.events:,} events unless it has files",
                     flush=True,
                 )
-                feed.fetch(root, day)
+                try:
+                    feed.fetch(root, day)
+                except ValueError as error:
+                    parser.error(str(error))
             print(f"{day}: materialising ...", flush=True)
             seconds = materialise(day, instance)
             rows += [

@@ -12,12 +12,14 @@ FIRST_DAY = "2010-06-07"
 _WEEKENDS = "0 0 * * 0,6"
 
 
+_CALENDAR = exchange_calendars.get_calendar("CMES", start=FIRST_DAY)
+
+
 def _holidays() -> dict[date, str]:
     """Weekdays without a session of CME's equity index futures, until a year from now, by name."""
-    calendar = exchange_calendars.get_calendar("CMES", start=FIRST_DAY)
-    first, last = calendar.first_session, calendar.last_session
-    names = calendar.regular_holidays.holidays(first, last, return_name=True)
-    closed = pd.bdate_range(first, last).difference(calendar.sessions)
+    first, last = _CALENDAR.first_session, _CALENDAR.last_session
+    names = _CALENDAR.regular_holidays.holidays(first, last, return_name=True)
+    closed = pd.bdate_range(first, last).difference(_CALENDAR.sessions)
     return {day.date(): names.get(day, "special closing") for day in closed}
 
 
@@ -34,3 +36,8 @@ trading_days = dg.DailyPartitionsDefinition(
 def why_closed(day: date) -> str | None:
     """The holiday's name or the weekend day on which the market is closed; None if it is open."""
     return _HOLIDAYS.get(day) or (f"{day:%A}" if day.weekday() >= 5 else None)
+
+
+def session_close(day: date) -> datetime:
+    """When the session of a trading day closes, UTC, the hour's rest before the next one included."""
+    return _CALENDAR.session_close(str(day)).to_pydatetime()

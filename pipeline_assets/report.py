@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jinja2
 import polars as pl
+from dotenv import load_dotenv
 
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS, NEW_YORK
@@ -79,9 +80,9 @@ def _refuse_missing(tables: LakeDay) -> None:
 
 def _damaged(tables: LakeDay) -> Iterator[str]:
     """Which files of the day cannot be read to their end, and why."""
-    for path in map(tables.path, TABLES):
-        if damage := damage_of(pl.scan_parquet(path)):
-            yield f"{path} cannot be read: {damage}"
+    for table in TABLES:
+        if damage := damage_of(tables.scan(table)):
+            yield f"{tables.path(table)} cannot be read: {damage}"
 
 
 def _remedy(tables: LakeDay) -> str:
@@ -219,6 +220,7 @@ def _number(value: float | None) -> str:
 
 def main() -> None:
     """Write the page of a day and say where."""
+    load_dotenv(".env", override=True)
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.report", description=__doc__.partition("\n")[0]
     )

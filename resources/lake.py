@@ -70,7 +70,7 @@ class Lake(PolarsParquetIOManager):
         self, path: Any, context: dg.InputContext, partition_key: str | None = None
     ) -> pl.LazyFrame:
         """Read a table lazily; dagster-polars passes options that Polars 2 no longer takes."""
-        return pl.scan_parquet(path)
+        return _scan(Path(path))
 
 
 class LakeDay:
@@ -94,18 +94,21 @@ class LakeDay:
         Raises:
             FileNotFoundError: if the lake has none of that day.
         """
-        if table in self._held:
-            return self._held[table]
-        if not self.path(table).exists():
-            raise FileNotFoundError(
-                f"no {table} of {self.root} for {self.day}: {self.path(table)} is not there;"
-                f" materialise that day"
-            )
-        return pl.scan_parquet(self.path(table))
+        return self._held[table] if table in self._held else _scan(self.path(table))
 
     def facts(self, table: str) -> Facts:
         """What the stage said of a table beside its rows."""
         return read_facts(self.path(table))
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    """A table's file, lazily; its path is no pattern, whatever is in it."""
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no {path.parent.name} of {path.parent.parent.name.upper()} for {path.stem}: {path} is"
+            f" not there; materialise that day"
+        )
+    return pl.scan_parquet(path, glob=False)
 
 
 def write_table(made: Made, path: Path) -> None:
@@ -155,7 +158,7 @@ def read_facts(path: Path) -> Facts:
     """The facts of a table's file.
 
     Raises:
-        UnreadableTable: if it is not a Parquet file.
+        UnreadableTable: if it is not a Parquet file, or not one of the lake.
     """
     try:
         metadata = pl.read_parquet_metadata(path)
@@ -163,7 +166,9 @@ def read_facts(path: Path) -> Facts:
         raise UnreadableTable(
             f"{path} cannot be read: {error}; materialise that day again"
         ) from error
-    return json.loads(metadata.get(_FACTS, "{}"))
+    if _FACTS not in metadata:
+        raise UnreadableTable(f"{path} is not as it was made; materialise that day again")
+    return json.loads(metadata[_FACTS])
 
 
 def table_path(lake: Path, root: str, table: str, day: object) -> Path:

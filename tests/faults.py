@@ -92,6 +92,20 @@ FAULTS = [
         ("1 tick outside 2025-06-05",),
     ),
     Fault(
+        "ticks_span_the_session",
+        False,
+        "clean_ticks",
+        lambda t: t.filter(pl.col("ts_event").dt.hour() < 20),
+        ("ticks from 00:00 to 19:5", "closes at 22:00", "get that of 2025-06-05 anew"),
+    ),
+    Fault(
+        "ticks_span_the_session",
+        False,
+        "clean_ticks",
+        lambda t: t.filter(pl.col("ts_event").dt.hour() > 1),
+        ("ticks from 02:0", "to 23:5"),
+    ),
+    Fault(
         "bad_books_are_rare",
         False,
         "clean_ticks",

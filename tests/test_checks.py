@@ -128,7 +128,7 @@ def test_a_share_of_crossed_books_warns(tmp_path: Path) -> None:
         (1, "ESM5", "ESU5", True, 3, "ESU5 after ESM5 on 2025-06-04: a roll"),
         (1, "ESZ5", "ESH6", True, 3, "a roll"),
         (1, "ESU5", "ESM5", False, -3, "ESM5 after ESU5 on 2025-06-04 goes back"),
-        (5, "ESU5", "ESM5", False, -3, "set `roll`"),
+        (5, "ESU5", "ESM5", False, -3, "set MBP10_ROLL"),
         (8, "ESU5", "ESM5", True, 0, "no day before 2025-06-05"),
     ],
 )
@@ -182,7 +182,7 @@ def test_an_error_blocks_what_is_downstream(tmp_path: Path) -> None:
     succeeded, made, failed = materialised(raw, tmp_path / "lake")
     assert not succeeded
     assert made == [RAW, "clean_ticks"]
-    assert failed == {"ticks_are_of_the_day": "ERROR"}
+    assert failed == {"ticks_are_of_the_day": "ERROR", "ticks_span_the_session": "WARN"}
     assert not table_path(tmp_path / "lake", "es", "bar5s", DAY).exists()
 
 
@@ -193,3 +193,11 @@ def test_a_warning_blocks_nothing(small_raw: Path, tmp_path: Path) -> None:
     assert succeeded
     assert made == [RAW, *TABLES]
     assert failed == {"front_contract_holds": "WARN"}
+
+
+def test_a_day_before_that_cannot_be_read_fails_no_day(tmp_path: Path) -> None:
+    before = ticks_with(tmp_path, DAY - timedelta(days=1)).path("clean_ticks")
+    before.write_bytes(b"damaged")
+    finding = look("front_contract_holds", ticks_with(tmp_path, DAY))
+    assert not finding.passed
+    assert f"cannot be compared: {before} cannot be read" in finding.message

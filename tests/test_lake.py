@@ -12,7 +12,8 @@ import pytest
 
 from kernels.bar5s import read_ahead
 from kernels.features import schema
-from resources.lake import Made, read_facts, write_table
+from resources.lake import LakeDay, Made, UnreadableTable, read_facts, write_table
+from tests.conftest import DAY
 
 ROWS = 300_000
 WRITE = f"""
@@ -132,3 +133,23 @@ def test_bars_read_a_row_group_at_a_time(tmp_path: Path) -> None:
     row_groups = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
     assert len(row_groups) > 2
     assert [batch.height for batch in read_ahead(pl.scan_parquet(path))] == row_groups
+
+
+def test_a_folders_name_is_no_pattern(tmp_path: Path) -> None:
+    tables = LakeDay(tmp_path / "lake[2]*", "ES", DAY)
+    write_table(Made(pl.DataFrame({"row": [1]})), tables.path("bar5s"))
+    write_table(
+        Made(pl.DataFrame({"row": [2]})), LakeDay(tmp_path / "lake2", "ES", DAY).path("bar5s")
+    )
+    assert tables.scan("bar5s").collect()["row"].to_list() == [1]
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=f"no bar5s of ES for {DAY}: /.* materialise that"):
+        LakeDay(tmp_path, "ES", DAY).scan("bar5s")
+
+
+def test_a_file_that_someone_else_wrote_has_no_facts(tmp_path: Path) -> None:
+    pl.DataFrame({"row": [1]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UnreadableTable, match=r"a\.parquet is not as it was made; materialise"):
+        read_facts(tmp_path / "a.parquet")

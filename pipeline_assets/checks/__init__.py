@@ -32,6 +32,7 @@ CHECKS = (
     Check("clean_ticks", ticks.ticks_are_in_time_order, is_fatal=True),
     Check("clean_ticks", ticks.no_book_is_crossed, is_fatal=True),
     Check("clean_ticks", ticks.ticks_are_of_the_day, is_fatal=True),
+    Check("clean_ticks", ticks.ticks_span_the_session, is_fatal=False),
     Check("clean_ticks", ticks.bad_books_are_rare, is_fatal=False),
     Check("clean_ticks", ticks.few_books_were_dropped, is_fatal=False),
     Check("clean_ticks", ticks.front_contract_holds, is_fatal=False),

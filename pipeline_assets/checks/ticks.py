@@ -8,13 +8,16 @@ import polars as pl
 from kernels.clean_ticks import BEFORE_MIDNIGHT
 from kernels.survey import expiry
 from pipeline_assets.checks.finding import Finding, found, make_again
+from pipeline_assets.partitions import session_close
 from pipeline_assets.words import counted
-from resources.lake import LakeDay
+from resources.lake import LakeDay, UnreadableTable
 
 MAX_BAD_BOOK_SHARE = 0.01
 """A sound day has hardly any; one tick in a hundred is minutes of a busy market."""
 MAX_CROSSED_SHARE = 0.01
 """Of the contract's own records. Auctions and gaps cross a few books, not one in a hundred."""
+QUIET = timedelta(minutes=90)
+"""Of a whole day's ends, without a tick: sessions end with an hour's rest, and nights are quiet."""
 NEIGHBOUR_DAYS = 7
 """The day before is at most a long weekend away; an older one tells nothing of a roll."""
 
@@ -22,7 +25,8 @@ NEIGHBOUR_DAYS = 7
 class Ticks(NamedTuple):
     """What checks look at: a day's tables, and what one reading of its ticks tells all of them.
 
-    Counts are of ticks. late: earlier than the one before. stray: outside the day.
+    Counts are of ticks. late: earlier than the one before. stray: outside the day. first, last: the
+    times of these ticks; None of no ticks.
     """
 
     tables: LakeDay
@@ -31,6 +35,8 @@ class Ticks(NamedTuple):
     crossed: int
     stray: int
     bad_books: int
+    first: datetime | None
+    last: datetime | None
 
     @classmethod
     def of(cls, tables: LakeDay) -> "Ticks":
@@ -44,6 +50,8 @@ class Ticks(NamedTuple):
             crossed=(pl.col("bid_px_00") >= pl.col("ask_px_00")).sum(),
             stray=(~ts.is_between(opens, closes, closed="left")).sum(),
             bad_books=pl.col("is_bad_book").sum(),
+            first=ts.min(),
+            last=ts.max(),
         )
         return cls(tables, **counts.collect().row(0, named=True))
 
@@ -76,6 +84,22 @@ def ticks_are_of_the_day(ticks: Ticks) -> Finding:
         f"get the file of {day} anew, split by day: its records or its name are of another day",
         f"every tick lies in {day}",
         {"stray_ticks": ticks.stray},
+    )
+
+
+def ticks_span_the_session(ticks: Ticks) -> Finding:
+    """The ticks run from the day's beginning to the session's close, but for a quiet while."""
+    if ticks.first is None or ticks.last is None:
+        return Finding(True, "no ticks", {"hours_spanned": 0.0})
+    opens = datetime.combine(ticks.tables.day, time(), UTC)
+    closes = session_close(ticks.tables.day)
+    is_whole = ticks.first <= opens + QUIET and ticks.last >= closes - QUIET
+    says = f"ticks from {ticks.first:%H:%M} to {ticks.last:%H:%M} UTC"
+    return found(
+        "" if is_whole else f"{says}, the session closes at {closes:%H:%M}",
+        f"the file is not the whole day's, or there was a halt: get that of {ticks.tables.day} anew",
+        says,
+        {"hours_spanned": (ticks.last - ticks.first) / timedelta(hours=1)},
     )
 
 
@@ -119,13 +143,15 @@ def front_contract_holds(ticks: Ticks) -> Finding:
         return Finding(
             True, f"{contract}; no day before {tables.day} to compare with", {"months_rolled": 0}
         )
-    previous = before.facts("clean_ticks")["contract"]
+    try:
+        previous = before.facts("clean_ticks")["contract"]
+    except UnreadableTable as error:
+        return Finding(False, f"cannot be compared: {error}", {"months_rolled": 0})
     months = _expiry_month(contract, tables) - _expiry_month(previous, before)
     says = f"{contract} after {previous} on {before.day}"
     return found(
         f"{says} goes back to an earlier expiry" if months < 0 else "",
-        "set `roll` of the raw folder to the contract meant, or to `calendar`, and materialise"
-        " the day again",
+        "set MBP10_ROLL to the contract meant, or to `calendar`, and materialise the day again",
         f"{says}: a roll" if months else f"{contract}, as on {before.day}",
         {"months_rolled": months},
     )
