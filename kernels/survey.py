@@ -161,6 +161,8 @@ def _choose(
     table: pl.DataFrame, expiries: dict[str, tuple[int, int]], instrument: Instrument, day: date
 ) -> str:
     root, roll = instrument.root, instrument.roll
+    if table.is_empty():
+        raise UnusableDay(f"no record of an outright of {root}, nor of anything; get the file anew")
     if not expiries:
         found = ", ".join(table["symbol"].drop_nulls().head(8)) or "none"
         raise UnusableDay(

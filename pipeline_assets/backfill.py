@@ -11,11 +11,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from dotenv import load_dotenv
+
 from pipeline_assets import fork_server
 
 
 def main() -> None:
     """Run the job, and show its events; the exit code tells whether every date was done."""
+    load_dotenv(".env", override=True)  # as Dagster's own commands do
     fork_server.begin()
     # What follows takes two seconds to load, too.
     import dagster as dg

@@ -19,7 +19,7 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.checks import findings
 from pipeline_assets.panel import describe
-from pipeline_assets.partitions import trading_days
+from pipeline_assets.partitions import trading_days, why_closed
 from pipeline_assets.process_a_date import (
     ProcessADate,
     date_of_key,
@@ -60,8 +60,8 @@ class Backfill(dg.Config):
     )
     only_missing: bool = Field(
         default=True,
-        description="Leave out a date if all of this is recorded as materialised and the tables lie"
-        " in the lake. Off: make every date anew.",
+        description="Leave out a date if all of this is recorded as materialised, nothing before"
+        " what it is made of, and the tables lie in the lake. Off: make every date anew.",
     )
 
     @field_validator("roots")
@@ -100,6 +100,11 @@ def chosen_days(config: Backfill) -> list[str]:
             raise dg.Failure(f"{day!r} is not a date; write it YYYY-MM-DD")
     known = trading_days.get_partition_keys()
     if config.dates:
+        closed = {day: why for day in config.dates if (why := why_closed(date.fromisoformat(day)))}
+        if closed:
+            raise dg.Failure(
+                f"no session on {', '.join(f'{d} ({why})' for d, why in closed.items())}"
+            )
         _refuse_others("trading days", config.dates, known)
         return sorted(set(config.dates))
     if config.end < config.start:
@@ -130,14 +135,28 @@ def _refuse_others(what: str, named: list[str], known: list[str]) -> None:
 def _there(
     instance: dg.DagsterInstance, lake: Path, root: str, days: list[str], stages: list[str]
 ) -> set[str]:
-    """The days of which every stage is recorded as materialised and every table is in the lake."""
-    recorded = [instance.get_materialized_partitions(_asset_key(root, stage)) for stage in stages]
-    tables = [stage for stage in stages if stage in TABLES]
-    return {
-        day
-        for day in set(days).intersection(*recorded)
-        if all(table_path(lake, root, table, day).exists() for table in tables)
+    """The days that need not be made.
+
+    Every stage is recorded as materialised, none before one that it is made of, and every table is in
+    the lake.
+    """
+    events, kind = instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
+    upstream = CHAIN[: 1 + max(map(CHAIN.index, stages))]
+    recorded = {
+        stage: events.get_latest_storage_id_by_partition(_asset_key(root, stage), kind)
+        for stage in upstream
     }
+
+    def is_there(day: str) -> bool:
+        made = [recorded[stage][day] for stage in upstream if day in recorded[stage]]
+        tables = [table_path(lake, root, stage, day) for stage in stages if stage in TABLES]
+        return (
+            made == sorted(made)
+            and all(day in recorded[stage] for stage in stages)
+            and all(path.exists() for path in tables)
+        )
+
+    return set(filter(is_there, days))
 
 
 @dg.op(

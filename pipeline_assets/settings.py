@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from pathlib import Path
 
 from kernels.instrument import INSTRUMENTS, Instrument
@@ -33,7 +34,7 @@ def _folder(variable: str, default: Path) -> Path:
     path = os.environ.get(variable, str(default))
     if not path:
         raise ValueError(f"{variable} is empty; set it to a folder, or unset it for {default}")
-    return Path(path)
+    return Path(path).expanduser()
 
 
 def raw_feed() -> Feed:
@@ -69,17 +70,29 @@ def cost_limit() -> float:
 
 
 def roll_rule() -> str:
-    """`MBP10_ROLL`, else volume: which contract a day keeps (`kernels.instrument.Instrument`)."""
-    return os.environ.get("MBP10_ROLL", "volume")
+    """`MBP10_ROLL`, else volume: which contract a day keeps (`kernels.instrument.Instrument`).
+
+    Raises:
+        ValueError: if it can be no rule.
+    """
+    rule = os.environ.get("MBP10_ROLL", "volume")
+    if not re.fullmatch(r"volume|calendar|[A-Z]+\d{1,2}", rule):
+        raise ValueError(
+            f"MBP10_ROLL is {rule!r}; set it to volume, calendar or a contract like ESM5"
+        )
+    return rule
 
 
 def instruments() -> list[Instrument]:
     """The instruments of `MBP10_ROOTS`, comma-separated, else ES.
 
     Raises:
-        ValueError: if a root is not one of `kernels.instrument.INSTRUMENTS`.
+        ValueError: if there is none, or one that is not of `kernels.instrument.INSTRUMENTS`.
     """
-    roots = [root.strip().upper() for root in os.environ.get("MBP10_ROOTS", "ES").split(",")]
+    text = os.environ.get("MBP10_ROOTS", "ES")
+    roots = [root.strip().upper() for root in text.split(",") if root.strip()]
+    if not roots:
+        raise ValueError(f"MBP10_ROOTS is {text!r}; set it to roots like ES,NQ")
     unknown = [root for root in roots if root not in INSTRUMENTS]
     if unknown:
         raise ValueError(

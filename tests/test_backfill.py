@@ -95,7 +95,7 @@ def test_each_field_of_the_config_is_an_option() -> None:
     ("options", "complaint"),
     [
         ("", "say which dates, either by `start` and `end` or by `dates`"),
-        ("--dates 2025-06-07", "not trading days: 2025-06-07"),
+        ("--dates 2025-06-07", "no session on 2025-06-07 (Saturday)"),
         ("--start 2025-06-31 --end 2025-07-04", "'2025-06-31' is not a date"),
         ("--dates 2025-06-03 --roots", "no roots or no stages; name some"),
         ("--start 2025-06-04 --end 2025-06-03", "end 2025-06-03 is before start"),
@@ -110,11 +110,16 @@ def test_a_mistake_is_told_before_a_run_begins(options: str, complaint: str) -> 
     assert "Traceback" not in run.stderr
 
 
-def backfill(*options: str) -> subprocess.CompletedProcess[str]:
+def test_settings_may_lie_in_a_file_as_for_dagsters_commands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MBP10_ROOTS=ES,SI\n")
+    assert "MBP10_ROOTS names SI" in backfill("--dates", str(THERE), folder=tmp_path).stderr
+
+
+def backfill(*options: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
     """The command, where there is no instance."""
     return subprocess.run(
         [sys.executable, "-m", "pipeline_assets.backfill", *options],
-        cwd=REPOSITORY,
+        cwd=folder,
         env={"COLUMNS": "1000"},
         capture_output=True,
         text=True,

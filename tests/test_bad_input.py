@@ -131,7 +131,7 @@ NQ = {"NQM5": [(DAY, NEXT_DAY, str(IDS["ESM5"]))]}
 LOCKED, CROSSED = book_record(ask=5950.0), book_record(ask=5949.75)
 
 UNUSABLE = {
-    "no record": ((header(),), "volume", "symbols in it: none", "ES.FUT"),
+    "no record": ((header(),), "volume", "no record of an outright of ES", "get the file anew"),
     "another root": ((header(mappings=NQ), BOOK), "volume", "symbols in it: NQM5", "ES.FUT"),
     "no mappings": ((header(mappings={}), BOOK), "volume", "symbols in it: none", "ES.FUT"),
     "every book locked": ((header(), LOCKED * 9), "volume", "all 9 books of ESM5", "check"),

@@ -167,7 +167,8 @@ def asset_lane(
         ({"start": "2025-06-05", "end": "2025-06-02"}, "end 2025-06-02 is before start 2025-06-05"),
         ({"start": "2025-06-07", "end": "2025-06-08"}, "no trading day from 2025-06-07"),
         ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),
-        ({"dates": ["2025-06-05", "2025-06-07"]}, "not trading days: 2025-06-07; "),
+        ({"dates": ["2025-06-05", "2025-06-07"]}, "no session on 2025-06-07 (Saturday)"),
+        ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
         ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
         ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
     ],
@@ -268,9 +269,10 @@ def test_a_new_version_of_the_ticks_makes_what_follows_stale(lane: Lane, healed:
 
 
 def test_only_what_is_missing_is_made(lane: Lane, healed: str) -> None:
+    """A table that is gone, and after the test before what ticks recorded anew make stale."""
     table_path(lane.live.lake, "ES", "bar5s", DAYS[2]).unlink()
     run, status = lane.run(dates=[str(day) for day in DAYS])
-    assert (status, lane.results(run)) == ("SUCCESS", {str(DAYS[2]): "done"})
+    assert (status, lane.results(run)) == ("SUCCESS", {str(DAYS[0]): "done", str(DAYS[2]): "done"})
 
 
 def test_tables_are_made_from_those_in_the_lake(lane: Lane, healed: str) -> None:
@@ -281,6 +283,14 @@ def test_tables_are_made_from_those_in_the_lake(lane: Lane, healed: str) -> None
     assert status == "SUCCESS"
     assert lane.latest("clean_ticks", day).storage_id == ticks
     assert lane.latest("level_episodes", day).storage_id > ticks
+
+
+def test_what_was_made_before_its_sources_is_missing(lane: Lane, healed: str) -> None:
+    day = str(DAYS[2])
+    lane.run(dates=[day], stages=["level_episodes"], only_missing=False)
+    assert lane.results(lane.run(dates=[day], stages=CHAIN[:-2])[0]) == {}
+    assert lane.results(lane.run(dates=[day])[0]) == {day: "done"}
+    assert lane.results(lane.run(dates=[day])[0]) == {}
 
 
 def test_a_fatal_check_ends_the_date(lane: Lane, healed: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from databento_dbn import Schema
 
-from pipeline_assets.settings import lake_folder, raw_feed, raw_folder
+from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder, roll_rule
 from resources.databento_feed import DatabentoFeed
 from resources.dbn import DbnError
 from resources.feed import FolderFeed, RawDataMissing, SimulatedFeed, count_records
@@ -88,6 +88,36 @@ def test_senseless_cost_limit_is_refused(limit, settings):
     settings(FEED="databento", COST_LIMIT=limit)
     with pytest.raises(ValueError, match=r"MBP10_COST_LIMIT is .*dollars"):
         raw_feed()
+
+
+@pytest.mark.parametrize("roots", ["", " , "])
+def test_no_roots_are_refused(roots, settings):
+    settings(ROOTS=roots)
+    with pytest.raises(ValueError, match=r"MBP10_ROOTS is '.*'; set it to roots like ES,NQ"):
+        instruments()
+
+
+def test_roots_are_taken_in_either_case_with_commas_to_spare(settings):
+    settings(ROOTS=" nq,ES,,nq,")
+    assert [instrument.root for instrument in instruments()] == ["NQ", "ES"]
+
+
+@pytest.mark.parametrize("rule", ["volume", "calendar", "ESM5", "ESH26"])
+def test_roll_rules(rule, settings):
+    settings(ROLL=rule)
+    assert roll_rule() == rule
+
+
+@pytest.mark.parametrize("rule", ["", "Volume", "front", "ES"])
+def test_senseless_roll_rule_is_refused(rule, settings):
+    settings(ROLL=rule)
+    with pytest.raises(ValueError, match=f"MBP10_ROLL is '{rule}'; set it to volume, calendar or"):
+        roll_rule()
+
+
+def test_folders_may_be_in_the_users_own(settings):
+    settings(LAKE="~/lake")
+    assert lake_folder() == Path.home() / "lake"
 
 
 @pytest.mark.parametrize("folder", [raw_folder, lake_folder])
