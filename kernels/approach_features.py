@@ -30,8 +30,8 @@ _DISTANCE = pl.col("bar5s_approach_dist_to_level_pts_eob")
 def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFrame:
     """The features of each bar of each episode relative to its level.
 
-    Nothing here but the outcome columns it inherits knows a bar after its own, and the `setup_`
-    columns know none after the trigger.
+    Nothing here but the columns marked (future), which it inherits, knows a bar after its own, and
+    the `setup_` columns know none after the trigger.
 
     Args:
         episodes: table `level_episodes`.

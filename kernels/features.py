@@ -1,7 +1,7 @@
 """The catalogue: every column of every table, in order, with dtype, unit, family and meaning.
 
 Column order, dtypes, empty tables, table schemas in the UI, the features page and the tests come
-from here; nothing else lists columns. The columns themselves are in `kernels.catalogue`, a module a
+from here. The columns themselves are in `kernels.catalogue`, a module a
 table. Missing is null, never NaN.
 """
 
@@ -18,7 +18,7 @@ from kernels.catalogue import (
     setup_vectors,
 )
 from kernels.catalogue.approach_features import CUMULATIVES, DERIVATIVES
-from kernels.catalogue.bar5s import FLOW_SUMS, MESSAGE_COUNTS, STATE, TRADE_SUMS
+from kernels.catalogue.bar5s import FLOW_SUMS, STATE
 from kernels.catalogue.column import FAMILIES, SOURCES, UNITS, Column, Dimension
 from kernels.catalogue.setup_vectors import MISSING_WALL_PTS, VECTOR_DIMS
 from kernels.catalogue.vocabulary import (
@@ -52,7 +52,6 @@ __all__ = [
     "INSTANT",
     "LEVELS",
     "LEVEL_TYPE",
-    "MESSAGE_COUNTS",
     "MISSING_WALL_PTS",
     "NEAR_BANDS",
     "OUTCOME",
@@ -63,7 +62,6 @@ __all__ = [
     "STATE",
     "TABLES",
     "THIRDS",
-    "TRADE_SUMS",
     "UNITS",
     "VECTOR_DIMS",
     "WINDOWS",

@@ -55,18 +55,17 @@ def _direction(distance, t) -> int:
 @inner
 def _forward_end(distance, t, last) -> tuple[int, int]:
     """Last bar of the window and how many re-touches moved it."""
-    end, extensions, outside, has_left = min(t + FORWARD_BARS, last), 0, 0, False
+    end, extensions, outside = min(t + FORWARD_BARS, last), 0, 0
     for u in range(t + 1, min(last, t + WALK_BARS) + 1):
         if abs(distance[u]) <= BAND_PTS:
-            if has_left:
-                moved = max(end, min(u + FORWARD_BARS, last))
+            if outside >= EXIT_BARS:
+                moved = min(u + FORWARD_BARS, last)
                 extensions += moved > end
-                end, has_left = moved, False
+                end = moved
             outside = 0
         else:
             outside += 1
-            has_left = has_left or outside >= EXIT_BARS
-        if u > end and has_left:
+        if u > end and outside >= EXIT_BARS:
             break
     return end, extensions
 

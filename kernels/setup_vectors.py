@@ -55,7 +55,7 @@ def _setup() -> dict[str, pl.Expr]:
     for name, column in volumes.items():
         summary |= {f"{name}_{third}": volume.sum() for third, volume in thirds(column).items()}
     for side in SIDES:
-        wall = has_wall(side).fill_null(False)
+        wall = has_wall(side)
         first, last = wall.head(_EDGE_BARS).any(), wall.tail(_EDGE_BARS).any()
         summary[f"{side}_wall_mean_z"] = pl.col(f"bar5s_wall_{side}_maxz_eob").mean()
         nearest = pl.col(f"bar5s_wall_{side}_nearest_strong_dist_pts_eob")

@@ -25,7 +25,10 @@ def main() -> None:
     from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._utils.interrupts import capture_interrupts
 
-    from pipeline_assets.bulk import Backfill, backfill, chosen_days
+    try:
+        from pipeline_assets.bulk import Backfill, backfill, chosen_days
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     from pipeline_assets.process_a_date import summary_of
 
     config = vars(_parser(backfill.description, Backfill.model_fields).parse_args())

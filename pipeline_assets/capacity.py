@@ -26,7 +26,7 @@ def dates_at_once(instance: dg.DagsterInstance, roots: Iterable[str], tables: It
     keys = tuple(dg.AssetKey([root.lower(), table]) for root, table in product(roots, tables))
     latest_event = instance.event_log_storage.get_maximum_record_id()
     peaks = _recorded_peaks(instance, keys, latest_event)
-    return dates_on_this_machine(peaks, _largest_raw_file(roots))
+    return dates_on_this_machine(peaks, [] if peaks else _largest_raw_file(roots))
 
 
 @lru_cache(maxsize=1)

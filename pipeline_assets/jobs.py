@@ -11,7 +11,7 @@ trading_day = dg.define_asset_job("trading_day", description="Raw files to setup
 
 
 def request(root: str, day: date, run_key: str) -> dg.RunRequest:
-    """A run of all assets of a root for a day; one key is run once."""
+    """A run of all assets of a root for a day; by the sensor a key is run once, by the schedule once a tick."""
     names = [RAW, *(stage.table for stage in STAGES)]
     return dg.RunRequest(
         run_key=run_key,

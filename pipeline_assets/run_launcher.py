@@ -1,11 +1,9 @@
 """Who starts runs, and can tell whether they still go on."""
 
 import dagster as dg
-import psutil
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
-CLOCK_SLACK_SECONDS = 60
-"""How far a process's start, counted from the machine's, may be off as clocks are set."""
+from resources.machine import is_there
 
 
 class RunLauncher(dg.DefaultRunLauncher):
@@ -30,13 +28,3 @@ class RunLauncher(dg.DefaultRunLauncher):
                 if not is_there(pid, record.timestamp):
                     return CheckRunHealthResult(WorkerStatus.FAILED, f"process {pid} is gone")
         return CheckRunHealthResult(WorkerStatus.RUNNING)
-
-
-def is_there(pid: int, seen: float) -> bool:
-    """Whether a process is alive that was seen at an instant, not another with its number."""
-    try:
-        process = psutil.Process(pid)
-        is_same = process.create_time() <= seen + CLOCK_SLACK_SECONDS
-        return is_same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

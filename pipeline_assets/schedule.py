@@ -2,22 +2,21 @@
 
 from collections.abc import Iterator
 from datetime import date
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from kernels.instrument import NEW_YORK
 from pipeline_assets.jobs import request, trading_day
 from pipeline_assets.partitions import trading_days, why_closed
 from pipeline_assets.recording import latest
 from pipeline_assets.settings import instruments
 from pipeline_assets.stages import STAGES
 
-NEW_YORK = "America/New_York"
 CAUGHT_UP_DAYS = 7
 """Trading days that are looked at of an evening: its own, five missed ones, and a known one before."""
 
 
-@dg.schedule(job=trading_day, cron_schedule="30 18-21 * * 1-5", execution_timezone=NEW_YORK)
+@dg.schedule(job=trading_day, cron_schedule="30 18-21 * * 1-5", execution_timezone=NEW_YORK.key)
 def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """One run a root at 18:30 New York time; what failed is tried again at 19:30, 20:30 and 21:30.
 
@@ -29,7 +28,7 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
     are asked for with it, once; a longer absence is left to the bulk job.
     """
     now = context.scheduled_execution_time
-    day = now.astimezone(ZoneInfo(NEW_YORK)).date()
+    day = now.astimezone(NEW_YORK).date()
     known = map(date.fromisoformat, trading_days.get_partition_keys(current_time=now))
     days = [each for each in known if each <= day][-CAUGHT_UP_DAYS:]
     wanted = [

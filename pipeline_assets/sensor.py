@@ -81,7 +81,7 @@ def _files_by_date(folder: Path) -> dict[str, _Files]:
     files = defaultdict(list)
     for path in folder.glob("*.dbn*"):
         if path.name[0] != "." and path.name.endswith((".dbn", ".dbn.zst")):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 stat = path.stat()
                 for label in _DATE.findall(path.name) or [path.name]:
                     files[label].append((path.name, stat.st_size, stat.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""The stages of a day, in order: which table each makes, of which tables, by which kernel.
+"""The stages of a day, in order: which table each makes, and of which tables.
 
 An asset is one of them; `make_tables` takes a day through them in one process.
 """
@@ -39,14 +39,13 @@ class Day(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One stage: its table, its kernel, the tables it reads and the version of its numbers.
+    """One stage: its table, the tables it reads and the version of its numbers.
 
     about: what the table is, for someone who meets it for the first time.
     """
 
     table: str
     about: str
-    kernel: Callable
     reads: tuple[str, ...]
     compute: Callable[..., Made]
     kinds: frozenset[str]
@@ -168,10 +167,9 @@ STAGES = (
         " (an order added, cancelled or modified, a trade) and the ten best bids and asks right"
         " after it. Records of other contracts and spreads, and books whose bid is not below the"
         " ask, are left out and counted. Rows are in time order.",
-        kernels.clean_ticks,
         (),
         _clean_ticks,
-        _POLARS,
+        _NUMBA,
         "1",
     ),
     Stage(
@@ -180,7 +178,6 @@ STAGES = (
         " spread, how deep and how lopsided the book is, as it stands at the bar's end (`_eob`)"
         " and on average over the bar (`_twa`); and what came in during it (`_sum`): orders added"
         " and removed by distance from the price, trades and their aggressors.",
-        kernels.bar5s,
         ("clean_ticks",),
         _bar5s,
         _NUMBA,
@@ -191,7 +188,6 @@ STAGES = (
         "Four prices the market remembers: high and low of the pre-market (05:00-09:30 New York)"
         " and of the opening range (09:30-10:00). A level counts as touched only after its window"
         " has closed.",
-        kernels.session_levels,
         ("bar5s",),
         _session_levels,
         _POLARS,
@@ -200,10 +196,9 @@ STAGES = (
     Stage(
         "level_episodes",
         "What price did around every touch of a session level until 13:30 New York: the bars from"
-        " 15 minutes before the touch to 8 minutes or more after it, and the outcome, what"
-        " followed in 6 minutes: through the level (break), back from it (bounce) or neither"
-        " (chop). Outcomes are the future of the touch, the rest is not.",
-        kernels.level_episodes,
+        " 15 minutes before the touch to 8 minutes or more after it, if the morning has them, and"
+        " the outcome, what followed in 6 minutes: through the level (break), back from it (bounce)"
+        " or neither (chop). Bars after the touch, and columns marked (future), are its future.",
         ("bar5s", "session_levels"),
         _level_episodes,
         _NUMBA,
@@ -214,10 +209,9 @@ STAGES = (
         "Every bar of every episode as seen from its level: the distance and how fast it changes,"
         " flows summed since the episode began, the size that lies between price and level, and"
         " summaries of the approach up to the touch (`setup`).",
-        kernels.approach_features,
         ("level_episodes",),
         _approach_features,
-        _NUMBA,
+        _POLARS,
         "2",
     ),
     Stage(
@@ -225,7 +219,6 @@ STAGES = (
         "One vector of 147 numbers an episode, what was known as the level was touched and"
         " nothing later, with the outcome beside it: the table to look for similar setups in, or"
         " to learn from.",
-        kernels.setup_vectors,
         ("approach_features",),
         _setup_vectors,
         _POLARS,

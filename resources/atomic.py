@@ -3,8 +3,10 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from resources.machine import is_there
 
 
 @contextmanager
@@ -37,15 +39,7 @@ def _sync(path: Path) -> None:
 
 def _remove_orphans(path: Path) -> None:
     for part in path.parent.glob(f".{path.name}.*.*"):
-        if not _is_alive(int(part.name.split(".")[-2])):
-            part.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        pid = part.name.split(".")[-2]
+        with suppress(FileNotFoundError):
+            if pid.isdecimal() and not is_there(int(pid), part.stat().st_mtime):
+                part.unlink()

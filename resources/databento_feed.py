@@ -89,7 +89,7 @@ def _take_proxies_from_the_environment() -> None:
 
 
 def _whole_files(folder: Path, root: str, day: date, own: Path) -> list[Path]:
-    """The day's files, each read to its end; none if none is there or the feed's own is broken."""
+    """The day's files, each read to its end; none if none is there but the feed's own, broken."""
     try:
         files = raw_files(folder, root, day)
     except RawDataMissing:
@@ -98,7 +98,7 @@ def _whole_files(folder: Path, root: str, day: date, own: Path) -> list[Path]:
         try:
             count_records(path)
         except DbnError:
-            if path != own:
+            if files != [own]:
                 raise
             return []
     return files

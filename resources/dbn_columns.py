@@ -243,7 +243,7 @@ def _codes(
 ) -> pl.Series:
     """Enum of one-letter codes (ASCII, 0 for none); another letter is a corrupt record.
 
-    So is none in a record of a book; records of other types have something else there.
+    So is none in a record of a book; records of other types have none.
     """
     lookup = np.full(256, _UNKNOWN, np.uint8)
     lookup[[ord(letter) for letter in dtype.categories]] = np.arange(len(dtype.categories))
@@ -252,8 +252,7 @@ def _codes(
     series = pl.Series(name, codes)
     if has_unknown:
         unknown = codes == _UNKNOWN
-        letters, is_book = raw[unknown].astype(np.uint8), rtypes[rows[unknown]] == MBP10_RTYPE
-        corrupt = letters[is_book | (letters != 0)]
+        corrupt = raw[unknown & (rtypes[rows] == MBP10_RTYPE)].astype(np.uint8)
         if corrupt.size:
             raise DbnError(path, f"corrupt: unknown {name} {bytes(corrupt)[:8]}", REDELIVER)
         series = series.set(pl.Series(unknown), None)

@@ -15,6 +15,9 @@ import psutil
 OVERRIDE = "MBP10_DATES_AT_ONCE"
 GB = 1_000_000_000
 
+CLOCK_SLACK_SECONDS = 60
+"""How far a process's start, counted from the machine's, may be off as clocks are set."""
+
 LEAST_RESERVE, RESERVED_SHARE = 2 * GB, 0.1
 """Memory left to others: the webserver, the daemon and the code servers take about 1 GB, the system
 and its file cache as much again; on a large machine a tenth, as there is more of everything else."""
@@ -96,6 +99,20 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )
+
+
+def is_there(pid: int, seen: float) -> bool:
+    """Whether a process is alive that was seen at an instant, not another with its number.
+
+    Args:
+        seen: seconds since the epoch.
+    """
+    try:
+        process = psutil.Process(pid)
+        is_same = process.create_time() <= seen + CLOCK_SLACK_SECONDS
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def dates_override() -> int | None:

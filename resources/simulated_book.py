@@ -1,7 +1,8 @@
 """The order book of the simulated market: lots and orders by price, changed by MBP-10 records.
 
 A book's prices are indices: whole ticks above its `origin`. Everything here runs inside the kernel
-of `simulated_market`; Numba does not see an edit of this file there, so delete `__pycache__` then.
+of `simulated_market`; Numba does not see an edit of this file there, so delete its cache then, all
+`__pycache__/numba-*`.
 """
 
 import numpy as np

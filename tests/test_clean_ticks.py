@@ -168,7 +168,8 @@ def test_a_day_is_read_again_only_if_its_first_records_misled(
     parts = [raw.filter(is_front), raw.filter(pl.col("symbol") == "ESU5")]
     records = pl.concat(parts if is_front_first else parts[::-1])
     if not is_in_order:
-        records = pl.concat([records, records.filter(is_front).head(1)])
+        firsts = [records.filter(is_front).head(1), records.filter(~is_front).head(1)]
+        records = pl.concat([records, *firsts])
     taken = []
 
     def take(reading: kernels.Reading) -> pl.DataFrame:

@@ -279,6 +279,16 @@ def test_files_with_records_of_one_time_and_instrument_are_refused(
         assert sum(batch.height for batch in records) == 5 + len(minutes)
 
 
+def test_every_file_is_held_against_all_before_it(tmp_path):
+    def file(name: str, *minutes: int) -> Path:
+        records = [book_record(MIDNIGHT + MINUTE * minute) for minute in minutes]
+        return write(tmp_path / name, header(), *records)
+
+    first, second = file("a.dbn", 0, 10), file("b.dbn", 20, 30)
+    with pytest.raises(DbnError, match=r"c\.dbn: .*as a\.dbn has"):
+        list(read_dbn(first, second, file("c.dbn", 5, 9)))
+
+
 SINK = """
 import sys
 from resources.dbn import scan_dbn

@@ -9,7 +9,7 @@ from databento_dbn import Schema
 from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder, roll_rule
 from resources.databento_feed import DatabentoFeed
 from resources.dbn import DbnError
-from resources.feed import FolderFeed, RawDataMissing, SimulatedFeed, count_records
+from resources.feed import FolderFeed, RawDataMissing, SimulatedFeed, count_records, raw_files
 from tests.conftest import DAY
 from tests.databento_server import EVENTS, NAME
 from tests.dbn_files import book_record, header
@@ -31,6 +31,13 @@ def test_folder_feed_takes_all_files_of_the_day(tmp_path):
     fetched = FolderFeed(tmp_path).fetch("ES", DAY)
     assert fetched.files == paths
     assert fetched.metadata["bytes"] == 2 * len(header() + book_record())
+
+
+def test_of_a_file_in_two_forms_the_compressed_one_is_taken_and_no_hidden_one(tmp_path):
+    (tmp_path / "ES").mkdir()
+    for name in ("20250605.dbn", "20250605.dbn.zst", ".20250605.part.dbn"):
+        (tmp_path / "ES" / name).touch()
+    assert raw_files(tmp_path, "ES", DAY) == [tmp_path / "ES" / "20250605.dbn.zst"]
 
 
 def test_folder_feed_without_a_file_says_where_it_looked(tmp_path):

@@ -109,6 +109,16 @@ def test_killed_writer_leaves_the_former_table_and_the_next_clears_up(table: Pat
     assert content(table) == 2
 
 
+def test_what_a_killed_writer_left_is_cleared_up_though_its_number_is_in_use(table: Path) -> None:
+    """In a container every start may have the same one."""
+    left, strange = (table.with_name(f".{table.name}.{pid}.0") for pid in (os.getpid(), "x"))
+    for part in (left, strange):
+        part.touch()
+    os.utime(left, (0, 0))
+    write_table(Made(pl.LazyFrame({"row": [1]})), table)
+    assert sorted(table.parent.iterdir()) == sorted([table, strange])
+
+
 def test_two_writers_and_a_reader_see_whole_tables_only(table: Path) -> None:
     writers = [writer(table, fill) for fill in (1, 2)]
     for process in writers:

@@ -1,6 +1,8 @@
 """How many dates fit a machine, on machines and cgroup trees laid out for the test."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -167,6 +169,12 @@ def test_container_limits_decide_on_a_large_machine(tree, machine):
     root = tree("0::/app", limits)
     assert dates_on_this_machine([USUAL_PEAK], [], root) == 4
     assert dates_on_this_machine([2 * GB], [], root) == 3
+
+
+def test_peak_memory_is_in_bytes():
+    hold = "import resources.machine; b'x' * 300_000_000; print(resources.machine.peak_memory())"
+    done = subprocess.run([sys.executable, "-c", hold], capture_output=True, text=True, check=True)
+    assert 300_000_000 < int(done.stdout) < 600_000_000
 
 
 def test_without_recorded_peaks_the_raw_file_decides(tmp_path, machine):

@@ -107,6 +107,10 @@ def test_episodes_of_random_walks_equal_the_slow_twins(morning_bars):
     @example(plain_walk((0, 91), (8, 6), (0, 10)))  # leaves just in time to return
     @example(plain_walk((0, 92), (8, 6), (0, 10)))  # leaves a bar later
     @example(plain_walk(*[(0, 20), (8, 10)] * 25))  # returns for longer than it is followed
+    @example(plain_walk(*[(0, 20), (8, 10)] * 16, (8, 19), (0, 1), (8, 120)))  # in its last bar
+    @example(plain_walk((-8, 20), (0, 1), (8, 71)))  # a bar too few for an outcome
+    @example(plain_walk((-8, 20), (0, 1), (8, 97)))  # a bar more than the window has
+    @example(plain_walk((-8, 10), (0, 30))._replace(bookless=3))  # from below, as far as known
     def check(walk: Walk) -> None:
         bars = bars_of(walk, morning_bars)
         episodes = oracle.level_episodes(plain_rows(bars), plain_rows(walk.levels), DAY, walk.point)

@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 
-from pipeline_assets.run_launcher import RunLauncher, is_there
+from pipeline_assets.run_launcher import RunLauncher
+from resources.machine import is_there
 from tests.place import REPOSITORY
 
 
@@ -51,6 +53,24 @@ def test_run_yet_without_a_process_goes_on(instance: dg.DagsterInstance) -> None
 
 def test_run_whose_process_is_gone_has_failed(instance: dg.DagsterInstance, gone: int) -> None:
     assert health(instance, gone) == WorkerStatus.FAILED
+
+
+def test_a_date_whose_process_has_ended_is_not_the_run(
+    instance: dg.DagsterInstance, gone: int
+) -> None:
+    run = instance.add_run(dg.DagsterRun("backfill", run_id="1"))
+    for pid, step in ((os.getpid(), None), (gone, "one_date[ES_2025_06_05]")):
+        began = EngineEventData.in_process(pid)
+        instance.report_engine_event("Started process", run, began, step_key=step)
+    assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+
+
+def test_a_process_that_nobody_waits_for_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert not is_there(process.pid, seen=time.time())
+    process.wait()
 
 
 def test_a_process_that_came_later_is_another() -> None:

@@ -22,7 +22,9 @@ from pipeline_assets.stages import STAGES
 from resources.machine import OVERRIDE, usable_cores
 from tests.place import REPOSITORY, record_peak
 
-QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
+QUEUED, STARTING, STARTED = (
+    dg.DagsterRunStatus[name] for name in ("QUEUED", "STARTING", "STARTED")
+)
 AT_ONCE = 5
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "__repository__"), "job"
@@ -54,8 +56,16 @@ def add_run(
         ([(STARTED, {}), (QUEUED, BULK), (QUEUED, {})], 1, 1),
         ([(QUEUED, BULK), (QUEUED, {})], 1, 1),
         ([(STARTED, BULK), (QUEUED, {})], 1, 1),
+        ([(STARTING, BULK), (QUEUED, {})], 1, 1),
     ],
-    ids=["idle", "bulk waits its turn", "others end first", "bulk begins", "nothing beside bulk"],
+    ids=[
+        "idle",
+        "bulk waits its turn",
+        "others end first",
+        "bulk begins",
+        "nothing beside bulk",
+        "nor beside one that begins",
+    ],
 )
 def test_bulk_lane_has_the_machine_to_itself(
     instance: dg.DagsterInstance,
@@ -98,6 +108,23 @@ def test_recorded_peaks_decide(
     for day in (4, 5, 6):
         record_peak(instance, "bar5s", 1, date(2025, 6, day))
     assert dates_at_once(instance, ["ES"], tables) == usable_cores()
+
+
+def test_the_largest_raw_file_counts_until_a_peak_is_recorded(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MBP10_RAW", str(tmp_path))
+    (tmp_path / "ES").mkdir()
+    for name, size in (("20250603.dbn", 3), ("20250604.dbn.zst", 5), (".20250605.dbn.zst", 9)):
+        (tmp_path / "ES" / name).write_bytes(bytes(size))
+    asked = []
+    monkeypatch.setattr(
+        "pipeline_assets.capacity.dates_on_this_machine", lambda *given: asked.append(given)
+    )
+    dates_at_once(instance, ["ES"], ["bar5s"])
+    record_peak(instance, "bar5s", 7, date(2025, 6, 3))
+    dates_at_once(instance, ["ES"], ["bar5s"])
+    assert asked == [([], [tmp_path / "ES" / "20250604.dbn.zst"]), ([7], [])]
 
 
 def test_what_is_no_file_in_the_raw_folder_does_not_count(

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
+from kernels.instrument import NEW_YORK
 from pipeline_assets.partitions import trading_days, why_closed
-from pipeline_assets.schedule import NEW_YORK, evening
+from pipeline_assets.schedule import evening
 
 DAY = date(2025, 6, 5)
 
@@ -24,7 +24,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
 
 def asked_for(instance: dg.DagsterInstance, day: date = DAY) -> list[dg.RunRequest] | dg.SkipReason:
     """What the schedule asks for in the evening of a day."""
-    moment = datetime(day.year, day.month, day.day, 18, 30, tzinfo=ZoneInfo(NEW_YORK))
+    moment = datetime(day.year, day.month, day.day, 18, 30, tzinfo=NEW_YORK)
     with dg.build_schedule_context(instance, scheduled_execution_time=moment) as context:
         return evening(context)
 
@@ -115,5 +115,5 @@ def test_what_is_open_is_a_partition() -> None:
     "day", ["2025-03-07", "2025-03-10", "2025-10-31", "2025-11-03", "2025-06-05"]
 )
 def test_day_is_a_partition_in_its_evening(day: str) -> None:
-    moment = datetime.fromisoformat(f"{day}T18:30").replace(tzinfo=ZoneInfo(NEW_YORK))
+    moment = datetime.fromisoformat(f"{day}T18:30").replace(tzinfo=NEW_YORK)
     assert trading_days.get_partition_keys(current_time=moment)[-1] == day

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from pipeline_assets.fork_server import PRELOAD
-from pipeline_assets.run_launcher import is_there
 from resources.feed import day_file, simulate_day
+from resources.machine import is_there
 from tests.conftest import DAY
 from tests.live import Deployment, deployed
 from tests.place import REPOSITORY, words, writer_of

@@ -91,7 +91,6 @@ def _eob(stem: str, unit: str, family: str, meaning: str, dtype: pl.DataType = F
 
 
 MESSAGE_COUNTS = ("msg", "clear", "add", "cancel", "modify", "trade")
-TRADE_SUMS = ("cnt", "vol", "aggbuy_vol", "aggsell_vol")
 FLOW_SUMS = ("add_vol", "rem_vol", "cnt_add", "cnt_cancel", "cnt_modify")
 
 

@@ -1,7 +1,7 @@
 """The look of every picture: size, ink, colours, New York time.
 
 Pictures bring their own light ground, so that they read the same on a light and on a dark page.
-matplotlib is imported where something is drawn, never at the top: it costs half a second.
+matplotlib is imported where something is drawn: it costs 0.2 s.
 """
 
 from __future__ import annotations
