@@ -63,7 +63,7 @@ class Touch(NamedTuple):
 
 
 @lean_inner
-def touch_of(book, start, n) -> Touch:
+def touch_of(book: Book, start: int, n: int) -> Touch:
     """The best levels of the n books from `start` on."""
     stop = start + n
     return Touch(
@@ -75,7 +75,7 @@ def touch_of(book, start, n) -> Touch:
 
 
 @lean_inner
-def microprices(touch, price) -> None:
+def microprices(touch: Touch, price: np.ndarray) -> None:
     """Touch prices weighted by the opposite sizes into `price` (n,), NaN unless both have size."""
     bid, ask, bid_size, ask_size = touch
     for i in range(price.size):
@@ -84,7 +84,7 @@ def microprices(touch, price) -> None:
 
 
 @lean_inner
-def band_of(distance, point) -> int:
+def band_of(distance: float, point: float) -> int:
     """Index of the band a distance (price units) lies in; N_BANDS if in none or NaN."""
     band = 0
     for edge in range(1, N_BANDS + 1):
@@ -132,14 +132,14 @@ def new_depth(n: int) -> Depth:
 
 
 @lean_inner
-def in_bands(depth, at, n):
+def in_bands(depth: Depth, at: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Sizes by band of the side `at` of `AWAY`, (N_BANDS, at least n), and in no band, (n,)."""
     first = IN_BAND - DEPTH + at * N_BANDS
     return depth.size[first : first + N_BANDS], depth.beyond[:n]
 
 
 @lean_inner
-def start_depth(depth, at, n) -> None:
+def start_depth(depth: Depth, at: int, n: int) -> None:
     """No size yet on a side of n books."""
     in_band, beyond = in_bands(depth, at, n)
     depth.bands[at] = 0
@@ -149,7 +149,9 @@ def start_depth(depth, at, n) -> None:
 
 
 @lean_inner
-def add_level(px, sz, price, point, depth, at) -> None:
+def add_level(
+    px: np.ndarray, sz: np.ndarray, price: np.ndarray, point: float, depth: Depth, at: int
+) -> None:
     """Add a level's sizes to their bands of distance from the microprice, or to those beyond.
 
     px, sz, price: (n,). at: the side's place in `AWAY`. In a tile a level lies mostly in one band,
@@ -181,7 +183,7 @@ def add_level(px, sz, price, point, depth, at) -> None:
 
 
 @lean_inner
-def sum_depth(depth, at, n) -> None:
+def sum_depth(depth: Depth, at: int, n: int) -> None:
     """A side's size in all."""
     in_band, beyond = in_bands(depth, at, n)
     total = depth.size[at][:n]
@@ -225,13 +227,15 @@ def _spreads(bid, ask, point, spread) -> None:
 
 
 @lean_inner
-def side_of(book, side):
+def side_of(book: Book, side: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Prices and sizes of a side's levels, by its code."""
     return (book.bid_px, book.bid_sz) if side == BID else (book.ask_px, book.ask_sz)
 
 
 @lean_inner
-def state(k, touch, price, point, depth, value) -> None:
+def state(
+    k: int, touch: Touch, price: np.ndarray, point: float, depth: Depth, value: np.ndarray
+) -> None:
     """State feature k of n books, two-sided ones, into `value` (n,); finite for others too.
 
     price: (n,) float64, the microprices.
@@ -263,7 +267,9 @@ def state(k, touch, price, point, depth, value) -> None:
 
 
 @lean_kernel
-def states_at_own_price(book, start, price, point, depth, states) -> None:
+def states_at_own_price(
+    book: Book, start: int, price: np.ndarray, point: float, depth: Depth, states: np.ndarray
+) -> None:
     """Every state feature of the n books from `start` on, at their own microprices.
 
     price: (n,) float64, the microprices, NaN unless two-sided. point: price of one point, in price

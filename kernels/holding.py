@@ -4,11 +4,16 @@ A state holds from its tick to the next one with a two-sided book, over empty ba
 tick loop's `Walk`.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from kernels.compiling import lean_inner, lean_sum
+
+if TYPE_CHECKING:
+    from kernels.tick_loop import Walk
 
 BAR_NS = 5_000_000_000
 
@@ -43,7 +48,7 @@ def new_runs(n: int) -> Runs:
 
 
 @lean_inner
-def begin_run(walk, run, start, bar, first_bar) -> None:
+def begin_run(walk: Walk, run: int, start: int, bar: int, first_bar: int) -> None:
     """Let a run of a bar's ticks begin at a row of the tile, without books yet; end the bar before."""
     runs, clock = walk.runs, walk.clock
     runs.bar[run], runs.start[run], runs.last[run], runs.wait[run] = bar, start, -1, 0.0
@@ -59,7 +64,7 @@ def begin_run(walk, run, start, bar, first_bar) -> None:
 
 
 @lean_inner
-def hold_books(walk, run, ts) -> None:
+def hold_books(walk: Walk, run: int, ts: np.ndarray) -> None:
     """How long the books of a run hold: the weight of each two-sided one; the last goes on to hold.
 
     ts: (n,) of the run's ticks.
@@ -92,7 +97,7 @@ def _weigh(ts, microprice, weight) -> tuple[int, int]:
 
 
 @lean_inner
-def average(k, value, n_runs, walk, twa) -> None:
+def average(k: int, value: np.ndarray, n_runs: int, walk: Walk, twa: np.ndarray) -> None:
     """State feature k of a tile's books, (n,), over its runs; averages of the bars that end.
 
     twa: (bars, N_STATE) float64.

@@ -1,10 +1,17 @@
 """Events, the adds, cancels and modifies on a known side: their band, and what they do to its size."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kernels.book import BID, N_BANDS, band_of
 from kernels.compiling import lean_inner
 from kernels.features import ACTION, FLOW_SUMS
+
+if TYPE_CHECKING:
+    from kernels.tick_loop import Ticks
 
 ADD, CANCEL, MODIFY, CLEAR, TRADE = (ACTION.categories.to_list().index(a) for a in "ACMRT")
 _ADDED, _REMOVED, _FIRST_COUNT = range(3)
@@ -17,7 +24,7 @@ FLOW = _NOWHERE + _FIRST_COUNT + len(ACTION.categories)
 
 
 @lean_inner
-def places_of_events(ticks, price, point, place) -> None:
+def places_of_events(ticks: Ticks, price: np.ndarray, point: float, place: np.ndarray) -> None:
     """Where in a bar's flow sums each event belongs, by its distance from the microprice before it.
 
     price: (n,), NaN before the first two-sided book. place: (n,) int64.
@@ -31,7 +38,7 @@ def places_of_events(ticks, price, point, place) -> None:
 
 
 @lean_inner
-def events_of_side(ticks, side, event) -> None:
+def events_of_side(ticks: Ticks, side: int, event: np.ndarray) -> None:
     """Price of each event of a side, by its code, into `event`, (n,) float64; NaN of other ticks."""
     for i in range(event.size):
         price = ticks.price[i]
@@ -40,7 +47,7 @@ def events_of_side(ticks, side, event) -> None:
 
 
 @lean_inner
-def add_sizes_at(event, px, sz, size) -> None:
+def add_sizes_at(event: np.ndarray, px: np.ndarray, sz: np.ndarray, size: np.ndarray) -> None:
     """Add a level's sizes where its price is an event's to `size`, (n,) uint32.
 
     The prices of a side differ, so that at most one of its levels is added.
@@ -50,7 +57,15 @@ def add_sizes_at(event, px, sz, size) -> None:
 
 
 @lean_inner
-def count(ticks, place, before, after, actions, traded, flow) -> None:
+def count(
+    ticks: Ticks,
+    place: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    actions: np.ndarray,
+    traded: np.ndarray,
+    flow: np.ndarray,
+) -> None:
     """Add ticks to one bar's counts by action, traded size by side, and flow sums."""
     for i in range(place.size):
         action, at = ticks.action[i], place[i]

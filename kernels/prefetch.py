@@ -5,6 +5,7 @@ foresee where it will read on: unasked, a walk over columns in main memory waits
 quarter of its time.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -33,7 +34,7 @@ def _prefetch(_, array, index):
 
 
 @lean_inner
-def ask_for(column, start, stop) -> None:
+def ask_for(column: np.ndarray, start: int, stop: int) -> None:
     """Have rows start to stop of a column, as many as there are, on their way."""
     for row in range(start, min(stop, column.size), _CACHE_LINE // column.itemsize):
         _prefetch(column, row)

@@ -215,7 +215,16 @@ def _divide(tile, begin, first_bar, walk, bars) -> int:
 
 
 @lean_kernel
-def walk_on(batch, book, start, before, point, first_bar, walk, bars) -> None:
+def walk_on(
+    batch: Ticks,
+    book: Book,
+    start: int,
+    before: int,
+    point: float,
+    first_bar: int,
+    walk: Walk,
+    bars: Bars,
+) -> None:
     """Rows of a batch from `start` on, tile by tile; `walk` carries over to the next ones.
 
     start: at least 1, as the row before is looked at too. before: ticks of the day before `start`.
@@ -236,7 +245,7 @@ def walk_on(batch, book, start, before, point, first_bar, walk, bars) -> None:
 
 
 @lean_kernel
-def end_walk(first_bar, next_bar, walk, bars) -> None:
+def end_walk(first_bar: int, next_bar: int, walk: Walk, bars: Bars) -> None:
     """Write the averages of the open bar and of the empty ones before the next."""
     begin_run(walk, 0, 0, next_bar, first_bar)
     for k in range(N_STATE):

@@ -51,7 +51,7 @@ inlined = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @inlined
-def uniform(state) -> float:
+def uniform(state: np.void) -> float:
     """Return a draw from [0, 1) by splitmix64 on `state.rng`."""
     state.rng += np.uint64(0x9E3779B97F4A7C15)
     z = state.rng
@@ -62,13 +62,13 @@ def uniform(state) -> float:
 
 
 @inlined
-def below(state, n: int) -> int:
+def below(state: np.void, n: int) -> int:
     """Return a uniform draw from 0 ... n-1."""
     return np.int64(uniform(state) * n)
 
 
 @inlined
-def pick(state, values: np.ndarray):
+def pick(state: np.void, values: np.ndarray) -> int:
     """Return one of `values`, each equally likely."""
     return values[below(state, values.size)]
 
@@ -80,13 +80,13 @@ def outward(side: int) -> int:
 
 
 @inlined
-def usual_lots(book, ticks: int) -> float:
+def usual_lots(book: np.void, ticks: int) -> float:
     """Return the lots usual on a level that many ticks from the best price."""
     return USUAL_LOTS[min(ticks, USUAL_LOTS.size - 1)] * book.thickness
 
 
 @inlined
-def add(book, record, side: int, index: int, lots: int) -> None:
+def add(book: np.void, record: np.void, side: int, index: int, lots: int) -> None:
     """Add an order."""
     book.lots[side, index] += lots
     book.orders[side, index] += 1
@@ -94,7 +94,9 @@ def add(book, record, side: int, index: int, lots: int) -> None:
 
 
 @inlined
-def cancel(state, book, record, side: int, index: int, lots: int) -> None:
+def cancel(
+    state: np.void, book: np.void, record: np.void, side: int, index: int, lots: int
+) -> None:
     """Remove a whole order of that many lots."""
     describe(book, record, CANCEL, side, index, lots)
     book.lots[side, index] -= lots
@@ -104,21 +106,21 @@ def cancel(state, book, record, side: int, index: int, lots: int) -> None:
 
 
 @inlined
-def resize(book, record, side: int, index: int, old: int, new: int) -> None:
+def resize(book: np.void, record: np.void, side: int, index: int, old: int, new: int) -> None:
     """Change an order's lots; the record's size is the new one."""
     book.lots[side, index] += new - old
     describe(book, record, MODIFY, side, index, new)
 
 
 @inlined
-def pick_order(state, book, side: int, index: int) -> int:
+def pick_order(state: np.void, book: np.void, side: int, index: int) -> int:
     """Return the lots of one of the level's orders, leaving each of the others at least a lot."""
     lots, orders = book.lots[side, index], book.orders[side, index]
     return lots if orders == 1 else min(pick(state, ORDER_LOTS), lots - orders + 1)
 
 
 @inlined
-def empty(book, centre: int) -> None:
+def empty(book: np.void, centre: int) -> None:
     """Remove all orders; the book is to be rebuilt around price index `centre`."""
     book.lots[:] = 0
     book.orders[:] = 0
@@ -127,7 +129,7 @@ def empty(book, centre: int) -> None:
 
 
 @inlined
-def populate(state, book, side: int, ticks: int) -> None:
+def populate(state: np.void, book: np.void, side: int, ticks: int) -> None:
     """Put usual orders on the level that many ticks from the best price."""
     index = book.best[side] + ticks * outward(side)
     lots = 1 + np.int64(usual_lots(book, ticks) * (0.4 + 1.2 * uniform(state)))
@@ -136,7 +138,7 @@ def populate(state, book, side: int, ticks: int) -> None:
 
 
 @inlined
-def populate_deep(state, book, side: int) -> None:
+def populate_deep(state: np.void, book: np.void, side: int) -> None:
     """Populate what is empty from ten ticks behind the best price; a few levels stay empty."""
     for ticks in range(LEVELS, KEPT_TICKS):
         index = book.best[side] + ticks * outward(side)
@@ -153,7 +155,7 @@ def _retreat(state, book, side):
 
 
 @inlined
-def describe(book, record, action: int, side: int, index: int, lots: int) -> None:
+def describe(book: np.void, record: np.void, action: int, side: int, index: int, lots: int) -> None:
     """Write what happened to `lots` at price `index` of a side, before the level is gone."""
     record.price = (book.origin + index) * book.tick
     record.size = lots
@@ -174,7 +176,7 @@ def _depth(book, side, index):
 
 
 @inlined
-def write_levels(book, record) -> None:
+def write_levels(book: np.void, record: np.void) -> None:
     """Write the book's ten best levels of either side."""
     for side in range(2):
         level, index = 0, book.best[side]
@@ -190,7 +192,7 @@ def write_levels(book, record) -> None:
 
 
 @inlined
-def write_level(level, side: int, price: int, lots: int, orders: int) -> None:
+def write_level(level: np.void, side: int, price: int, lots: int, orders: int) -> None:
     """Write one side of a level, the price in 1e-9 points."""
     if side == BID:
         level.bid_px, level.bid_sz, level.bid_ct = price, lots, orders
