@@ -20,7 +20,14 @@ from kernels.catalogue import (
 from kernels.catalogue.approach_features import CUMULATIVES, DERIVATIVES
 from kernels.catalogue.bar5s import FLOW_SUMS, STATE
 from kernels.catalogue.column import FAMILIES, SOURCES, UNITS, Column, Dimension
-from kernels.catalogue.setup_vectors import MISSING_WALL_PTS, VECTOR_DIMS
+from kernels.catalogue.setup_vectors import (
+    MISSING_WALL_PTS,
+    RECENT_CHANGES,
+    RECENT_SUMS,
+    SETUP_IMBALANCES,
+    SETUP_VOLUMES,
+    VECTOR_DIMS,
+)
 from kernels.catalogue.vocabulary import (
     ACTION,
     BAND_EDGES,
@@ -55,7 +62,11 @@ __all__ = [
     "MISSING_WALL_PTS",
     "NEAR_BANDS",
     "OUTCOME",
+    "RECENT_CHANGES",
+    "RECENT_SUMS",
     "SAME_PTS",
+    "SETUP_IMBALANCES",
+    "SETUP_VOLUMES",
     "SIDE",
     "SIDES",
     "SOURCES",

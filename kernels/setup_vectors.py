@@ -3,7 +3,15 @@
 import polars as pl
 
 from kernels.approach_features import has_wall, ratio, setup_window, thirds
-from kernels.features import SIDES, VECTOR_DIMS, conform
+from kernels.features import (
+    RECENT_CHANGES,
+    RECENT_SUMS,
+    SETUP_IMBALANCES,
+    SETUP_VOLUMES,
+    SIDES,
+    VECTOR_DIMS,
+    conform,
+)
 
 RECENT_BARS = 12
 _EDGE_BARS = 3
@@ -32,13 +40,6 @@ def setup_vectors(approach: pl.DataFrame) -> pl.DataFrame:
 
 def _setup() -> dict[str, pl.Expr]:
     """Summaries of the setup window beyond those the approach table has."""
-    imbalances = {
-        "obi0": "state_obi0_eob",
-        "obi10": "state_obi10_eob",
-        "cdi01": "state_cdi_p0_1_eob",
-        "lvl_depth_imbal": "lvl_depth_imbal_eob",
-    }
-    volumes = {"trade_vol": "bar5s_trade_vol_sum", "signed_vol": "bar5s_trade_signed_vol_sum"}
     imbalance = pl.col("bar5s_lvl_depth_imbal_eob")
     toward, away = (pl.col(f"bar5s_lvl_flow_{way}_net_sum").sum() for way in ("toward", "away"))
     summary = {
@@ -49,10 +50,10 @@ def _setup() -> dict[str, pl.Expr]:
         "flow_away_total": away,
         "flow_toward_away_ratio": ratio(toward, away),
     }
-    for name, column in imbalances.items():
-        summary[f"{name}_mean"] = pl.col(f"bar5s_{column}").mean()
-        summary[f"{name}_std"] = pl.col(f"bar5s_{column}").std()
-    for name, column in volumes.items():
+    for name, column in SETUP_IMBALANCES.items():
+        summary[f"{name}_mean"] = pl.col(column).mean()
+        summary[f"{name}_std"] = pl.col(column).std()
+    for name, column in SETUP_VOLUMES.items():
         summary |= {f"{name}_{third}": volume.sum() for third, volume in thirds(column).items()}
     for side in SIDES:
         wall = has_wall(side)
@@ -72,26 +73,10 @@ def _trends() -> dict[str, pl.Expr]:
 
 def _recent() -> dict[str, pl.Expr]:
     """Sums over the last bars to the trigger, and changes since the bar before them."""
-    changes = {
-        "dist_delta": "approach_dist_to_level_pts_eob",
-        "obi0_delta": "state_obi0_eob",
-        "obi10_delta": "state_obi10_eob",
-        "cdi01_delta": "state_cdi_p0_1_eob",
-        "bid_depth_delta": "depth_bid10_qty_eob",
-        "ask_depth_delta": "depth_ask10_qty_eob",
-    }
-    sums = {
-        "trade_vol": "trade_vol_sum",
-        "signed_vol": "trade_signed_vol_sum",
-        "flow_toward": "lvl_flow_toward_net_sum",
-        "flow_away": "lvl_flow_away_net_sum",
-        "aggbuy_vol": "trade_aggbuy_vol_sum",
-        "aggsell_vol": "trade_aggsell_vol_sum",
-    }
     recent = {}
-    for name, column in changes.items():
-        x = pl.col(f"bar5s_{column}")
-        recent[f"recent_{name}"] = x.last() - x.tail(RECENT_BARS + 1).first()
-    for name, column in sums.items():
-        recent[f"recent_{name}"] = pl.col(f"bar5s_{column}").tail(RECENT_BARS).sum()
+    for name, column in RECENT_CHANGES.items():
+        x = pl.col(column)
+        recent[f"recent_{name}_delta"] = x.last() - x.tail(RECENT_BARS + 1).first()
+    for name, column in RECENT_SUMS.items():
+        recent[f"recent_{name}"] = pl.col(column).tail(RECENT_BARS).sum()
     return recent

@@ -17,6 +17,10 @@ from kernels.features import (
     DERIVATIVES,
     LEVELS,
     NEAR_BANDS,
+    RECENT_CHANGES,
+    RECENT_SUMS,
+    SETUP_IMBALANCES,
+    SETUP_VOLUMES,
     SIDES,
     STATE,
     TABLES,
@@ -241,21 +245,12 @@ def _setup() -> Found:
 
 _SUMMARISED = (
     "bars_to_trigger",
-    "bar5s_approach_dist_to_level_pts_eob",
     "bar5s_deriv_dist_d1_w3",
-    "bar5s_state_obi0_eob",
-    "bar5s_state_obi10_eob",
-    "bar5s_state_cdi_p0_1_eob",
     "bar5s_state_spread_pts_eob",
-    "bar5s_lvl_depth_imbal_eob",
-    "bar5s_lvl_flow_toward_net_sum",
-    "bar5s_lvl_flow_away_net_sum",
-    "bar5s_trade_vol_sum",
-    "bar5s_trade_signed_vol_sum",
-    "bar5s_trade_aggbuy_vol_sum",
-    "bar5s_trade_aggsell_vol_sum",
-    "bar5s_depth_bid10_qty_eob",
-    "bar5s_depth_ask10_qty_eob",
+    *SETUP_IMBALANCES.values(),
+    *SETUP_VOLUMES.values(),
+    *RECENT_CHANGES.values(),
+    *RECENT_SUMS.values(),
     *(
         f"bar5s_wall_{side}_{what}_eob"
         for what, side in product(("maxz", "nearest_strong_dist_pts"), SIDES)

@@ -12,6 +12,33 @@ from kernels.catalogue.vocabulary import F64, I32, NEAR_BANDS, SIDES, THIRDS, WI
 MISSING_WALL_PTS = 10.0
 """How far away a wall is said to be where there is none."""
 
+SETUP_IMBALANCES = {
+    "obi0": "bar5s_state_obi0_eob",
+    "obi10": "bar5s_state_obi10_eob",
+    "cdi01": "bar5s_state_cdi_p0_1_eob",
+    "lvl_depth_imbal": "bar5s_lvl_depth_imbal_eob",
+}
+SETUP_VOLUMES = {"trade_vol": "bar5s_trade_vol_sum", "signed_vol": "bar5s_trade_signed_vol_sum"}
+"""What is summarised over the setup window, by its name in the vector."""
+
+RECENT_CHANGES = {
+    "dist": "bar5s_approach_dist_to_level_pts_eob",
+    "obi0": "bar5s_state_obi0_eob",
+    "obi10": "bar5s_state_obi10_eob",
+    "cdi01": "bar5s_state_cdi_p0_1_eob",
+    "bid_depth": "bar5s_depth_bid10_qty_eob",
+    "ask_depth": "bar5s_depth_ask10_qty_eob",
+}
+RECENT_SUMS = {
+    "trade_vol": "bar5s_trade_vol_sum",
+    "signed_vol": "bar5s_trade_signed_vol_sum",
+    "flow_toward": "bar5s_lvl_flow_toward_net_sum",
+    "flow_away": "bar5s_lvl_flow_away_net_sum",
+    "aggbuy_vol": "bar5s_trade_aggbuy_vol_sum",
+    "aggsell_vol": "bar5s_trade_aggsell_vol_sum",
+}
+"""What is compared and summed up over the last bars to the trigger, likewise."""
+
 Dimensions = Iterator[Dimension]
 
 _APPROACH = {column.name: column for column in approach_features.COLUMNS}
@@ -79,12 +106,7 @@ def _recent(stem: str, unit: str, meaning: str) -> Dimension:
 
 
 def _setup_imbalances() -> Dimensions:
-    for name, column in (
-        ("obi0", "bar5s_state_obi0_eob"),
-        ("obi10", "bar5s_state_obi10_eob"),
-        ("cdi01", "bar5s_state_cdi_p0_1_eob"),
-        ("lvl_depth_imbal", "bar5s_lvl_depth_imbal_eob"),
-    ):
+    for name, column in SETUP_IMBALANCES.items():
         yield _setup(f"{name}_mean", "ratio", f"mean of {column}")
         yield _setup(f"{name}_std", "ratio", f"sample std of {column}")
     yield _setup(
@@ -105,17 +127,13 @@ def _setup_flows() -> Dimensions:
 
 
 def _setup_volumes() -> Dimensions:
-    for third in THIRDS:
-        yield _setup(
-            f"trade_vol_{third}", "contracts", f"sum of bar5s_trade_vol_sum over the {third} third"
-        )
-    yield _setup("trade_vol_trend", "contracts", "setup_trade_vol_late - setup_trade_vol_early")
-    for third in THIRDS:
-        yield _setup(
-            f"signed_vol_{third}",
-            "contracts",
-            f"sum of bar5s_trade_signed_vol_sum over the {third} third",
-        )
+    for name, column in SETUP_VOLUMES.items():
+        for third in THIRDS:
+            meaning = f"sum of {column} over the {third} third"
+            yield _setup(f"{name}_{third}", "contracts", meaning)
+        if name == "trade_vol":
+            meaning = "setup_trade_vol_late - setup_trade_vol_early"
+            yield _setup("trade_vol_trend", "contracts", meaning)
 
 
 def _setup_walls() -> Dimensions:
@@ -138,25 +156,14 @@ def _setup_walls() -> Dimensions:
 
 
 def _recents() -> Dimensions:
-    def change(name: str, unit: str, column: str) -> Dimension:
-        meaning = f"bar5s_{column} at the trigger - 12 bars before (window's first bar if fewer)"
-        return _recent(f"{name}_delta", unit, meaning)
-
-    yield change("dist", "points", "approach_dist_to_level_pts_eob")
-    yield change("obi0", "ratio", "state_obi0_eob")
-    yield change("obi10", "ratio", "state_obi10_eob")
-    yield change("cdi01", "ratio", "state_cdi_p0_1_eob")
-    for name, column in (
-        ("trade_vol", "trade_vol_sum"),
-        ("signed_vol", "trade_signed_vol_sum"),
-        ("flow_toward", "lvl_flow_toward_net_sum"),
-        ("flow_away", "lvl_flow_away_net_sum"),
-        ("aggbuy_vol", "trade_aggbuy_vol_sum"),
-        ("aggsell_vol", "trade_aggsell_vol_sum"),
-    ):
-        yield _recent(name, "contracts", f"sum of bar5s_{column}")
-    for side in SIDES:
-        yield change(f"{side}_depth", "contracts", f"depth_{side}10_qty_eob")
+    where = "at the trigger - 12 bars before (window's first bar if fewer)"
+    *changes, bid_depth, ask_depth = (
+        _recent(f"{name}_delta", _APPROACH[column].unit, f"{column} {where}")
+        for name, column in RECENT_CHANGES.items()
+    )
+    yield from changes
+    yield from (_recent(name, "contracts", f"sum of {of}") for name, of in RECENT_SUMS.items())
+    yield from (bid_depth, ask_depth)
 
 
 def _dimensions() -> Dimensions:
