@@ -20,8 +20,8 @@ BULK = {"lane": "bulk"}
 class RunQueue(dg.QueuedRunCoordinator):
     """Dagster's run queue, with a limit that follows the machine and what its dates need.
 
-    A run takes one date, but for those of the bulk lane: these wait until nothing else is under
-    way, and then have the machine to themselves.
+    A run takes one date, no two the same one at once, lest one reads what the other is writing. Those
+    of the bulk lane wait until nothing else is under way, and then have the machine to themselves.
     """
 
     def get_run_queue_config(self) -> RunQueueConfig:
@@ -36,8 +36,11 @@ class RunQueue(dg.QueuedRunCoordinator):
             ._replace(
                 max_concurrent_runs=1 if is_bulk else self._dates_at_once(),
                 tag_concurrency_limits=[
-                    {"key": key, "value": value, "limit": int(is_bulk)}
-                    for key, value in BULK.items()
+                    {"key": "date", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
+                    *(
+                        {"key": key, "value": value, "limit": int(is_bulk)}
+                        for key, value in BULK.items()
+                    ),
                 ],
             )
         )

@@ -195,6 +195,17 @@ def test_late_file_is_made_once(live: Deployment) -> None:
     live.eventually("the sensor asks for the changed day", lambda: len(live.runs(asked_for)) == 2)
 
 
+def test_runs_of_one_date_follow_one_another(live: Deployment) -> None:
+    """Though the machine may carry two: one would read what the other is writing."""
+    day = date(2025, 6, 16)
+    deliver(live, day)
+    runs = [live.launch("trading_day", {"dagster/partition": str(day)}) for _ in range(2)]
+    assert {live.end_of_run(run) for run in runs} == {"SUCCESS"}
+    kinds = (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_SUCCESS)
+    first, second = sorted(span for run in runs for span in spans_of(live, run, *kinds))
+    assert first.end <= second.begin
+
+
 def test_queued_run_waits_for_a_code_server_that_is_gone(live: Deployment) -> None:
     day = date(2025, 6, 13)
     deliver(live, day)
@@ -205,7 +216,7 @@ def test_queued_run_waits_for_a_code_server_that_is_gone(live: Deployment) -> No
     live.kill("code")
     live.instance.report_run_canceled(before_it)
     live.eventually(
-        "the queue waits for it", lambda: "Pausing dequeues for runs" in live.log("daemon")
+        "the queue waits for it", lambda: "Temporarily skipping runs" in live.log("daemon")
     )
     live.start("code")
     assert live.end_of_run(run) == "SUCCESS"

@@ -80,7 +80,8 @@ def test_bulk_lane_has_the_machine_to_itself(
     config = instance.get_concurrency_config().run_queue_config
     assert isinstance(instance.run_coordinator, RunQueue)
     assert config.max_concurrent_runs == runs_at_once
-    (limit,) = config.tag_concurrency_limits
+    a_date, limit = config.tag_concurrency_limits
+    assert a_date == {"key": "date", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
     assert {limit["key"]: limit["value"]} == BULK
     assert limit["limit"] == bulk_at_once
 
