@@ -138,12 +138,12 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
 
     The time it comes with is that of its latest order, placed a moment ago or days.
     """
-    midnight = datetime.combine(day, time(), UTC)
-    ts, is_snapshot = pl.col("ts_event"), pl.col("flags") & FLAGS["is_snapshot"] != 0
-    is_old = is_snapshot & (ts < midnight - BEFORE_MIDNIGHT)
+    opens, ts = datetime.combine(day, time(), UTC), pl.col("ts_event")
+    midnight, oldest = pl.lit(opens, INSTANT), pl.lit(opens - BEFORE_MIDNIGHT, INSTANT)
+    is_old = (pl.col("flags") & FLAGS["is_snapshot"] != 0) & (ts < oldest)
     for batch in records:
         has_old = batch.select(is_old.any()).item()
-        timed = pl.when(is_old).then(midnight).otherwise(ts).cast(INSTANT).alias("ts_event")
+        timed = pl.when(is_old).then(midnight).otherwise(ts).alias("ts_event")
         yield batch.with_columns(timed) if has_old else batch
 
 

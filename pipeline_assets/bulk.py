@@ -40,6 +40,8 @@ CHAIN = [RAW, *TABLES]
 
 _NO_LIMIT = {"dagster/max_runtime": "0"}
 """Many years take more than a day, after which run monitoring would end the run."""
+_RETRIED_WHOLE = {"dagster/retry_strategy": "ALL_STEPS"}
+"""A lost run is planned anew. From failure, Dagster would take up what one had taken up once only."""
 
 
 class Backfill(dg.Config):
@@ -226,7 +228,7 @@ def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) 
     return dates_at_once(instance, config.roots, config.stages)
 
 
-@dg.job(config=_both_ops, executor_def=process_a_date, tags=BULK | _NO_LIMIT)
+@dg.job(config=_both_ops, executor_def=process_a_date, tags=BULK | _NO_LIMIT | _RETRIED_WHOLE)
 def backfill() -> None:
     """Make many dates in one run: a year, or what is missing of it."""
     plan().map(lambda planned: one_date(planned=planned))

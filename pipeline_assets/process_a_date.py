@@ -99,10 +99,11 @@ def _with_dates_not_begun(
     left, past = _dates(execution_plan.steps), execution_plan.known_state.parent_state
     while past is not None:
         left -= {output.step_key for output in past.produced_outputs}
-        past = past.parent_state
+        has_planned = any(output.mapping_key for output in past.produced_outputs)
+        past = None if has_planned else past.parent_state
     job = plan_context.job.get_definition()
     config = ResolvedRunConfig.build(job, run_config=plan_context.run_config)
-    taken_up = dict.fromkeys([*execution_plan.step_keys_to_execute, *sorted(left)])
+    taken_up = dict.fromkeys([*sorted(left), *execution_plan.step_keys_to_execute])
     return execution_plan.build_subset_plan([*taken_up], job, config)
 
 

@@ -5,7 +5,6 @@ those columns out of the records that a query asks for.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from polars.io.plugins import register_io_source
 
 from resources.dbn_columns import SCHEMA, Symbology, columns
 from resources.dbn_records import (
+    FLAG_BAD_TS_RECV,
+    FLAG_SNAPSHOT,
     MBP10_RTYPE,
     REDELIVER,
     DbnError,
@@ -23,9 +24,6 @@ from resources.dbn_records import (
 )
 
 __all__ = ["SCHEMA", "DbnError", "DbnRecords", "read_dbn", "scan_dbn"]
-
-SAME_TIME = timedelta(minutes=1)
-"""Files that have books of one instrument for longer than this hold the same market twice."""
 
 
 def scan_dbn(path: Path | str) -> pl.LazyFrame:
@@ -70,40 +68,43 @@ class DbnRecords:
         self._files = files
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        before: list[pl.DataFrame] = []
+        before: list[tuple[Path, pl.DataFrame]] = []
         for file in self._files:
-            received = []
+            minutes = []
             for batch in file.batches(SCHEMA.names()):
                 if len(self._files) > 1:
-                    received.append(_received(batch))
+                    minutes.append(_minutes(batch))
                 yield batch
-            if received:
-                spans = pl.concat(received).group_by("instrument_id").agg(_FIRST.min(), _LAST.max())
-                spans = spans.with_columns(file=pl.lit(file.path.name))
+            if minutes:
+                of_file = pl.concat(minutes).unique()
                 for other in before:
-                    _refuse_overlap(file.path, spans, other)
-                before.append(spans)
+                    _refuse_overlap(file.path, of_file, *other)
+                before.append((file.path, of_file))
 
 
-_FIRST, _LAST = pl.col("first"), pl.col("last")
+def _minutes(batch: pl.DataFrame) -> pl.DataFrame:
+    """The minutes in which books of each instrument were received, as far as that is known.
+
+    A snapshot comes with the time it was made for.
+    """
+    is_book = (pl.col("rtype") == MBP10_RTYPE) & (
+        pl.col("flags") & (FLAG_SNAPSHOT | FLAG_BAD_TS_RECV) == 0
+    )
+    received = batch.lazy().filter(is_book).select("instrument_id", "ts_recv").drop_nulls()
+    return received.with_columns(pl.col("ts_recv").dt.truncate("1m")).unique().collect()
 
 
-def _received(batch: pl.DataFrame) -> pl.DataFrame:
-    """When the first and the last book of each instrument was received."""
-    time = pl.col("ts_recv").filter(pl.col("rtype") == MBP10_RTYPE)
-    return batch.group_by("instrument_id").agg(first=time.min(), last=time.max()).drop_nulls()
+def _refuse_overlap(path: Path, minutes: pl.DataFrame, other: Path, others: pl.DataFrame) -> None:
+    """Refuse a file if one before it has books of the same instrument and minutes.
 
-
-def _refuse_overlap(path: Path, spans: pl.DataFrame, other: pl.DataFrame) -> None:
-    """Refuse a file if one before it has records of the same instrument and time."""
-    start, end = pl.max_horizontal("first", "first_right"), pl.min_horizontal("last", "last_right")
-    both = spans.join(other, on="instrument_id").select("file_right", start=start, end=end)
-    both = both.filter(pl.col("end") - pl.col("start") > SAME_TIME)
-    if both.height:
-        name, start, end = both.row(0)
+    One minute is that in which a day was cut into files.
+    """
+    both = minutes.join(others, on=["instrument_id", "ts_recv"])["ts_recv"].unique()
+    if both.len() > 1:
         raise DbnError(
             path,
-            f"has books of {start:%H:%M} to {end:%H:%M} UTC, as {name} has of the same instrument",
+            f"has books of {both.len()} minutes, {both.min():%H:%M} to {both.max():%H:%M} UTC, of"
+            f" which {other.name} has books of the same instrument",
             "keep one of the two in the folder",
         )
 

@@ -44,6 +44,7 @@ MBP10_DTYPE = np.dtype(
 )
 """One MBP-10 record as it lies in the file, little-endian, 368 bytes."""
 
+FLAG_LAST, FLAG_SNAPSHOT, FLAG_BAD_TS_RECV = 0x80, 0x20, 0x08
 MBP10_RTYPE = 10
 BLOCK_RECORDS = 65_536
 REDELIVER = "download the file again"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from resources.dbn_records import LEVELS, UNDEF_PRICE
+from resources.dbn_records import FLAG_LAST, FLAG_SNAPSHOT, LEVELS, UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
     ASK,
@@ -42,7 +42,6 @@ from resources.simulated_book import (
 
 MINUTES = 1440
 NS_PER_MINUTE, NS_PER_DAY = 60_000_000_000, 86_400_000_000_000
-FLAG_LAST, FLAG_SNAPSHOT = 0x80, 0x20
 
 REVERSION_PER_DAY = 16.0
 DEVIATION_TICKS = 48.0

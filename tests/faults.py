@@ -102,8 +102,8 @@ FAULTS = [
         "ticks_span_the_session",
         False,
         "clean_ticks",
-        lambda t: t.filter(pl.col("ts_event").dt.hour() > 1),
-        ("ticks from 02:0", "to 23:5"),
+        lambda t: t.filter(pl.col("ts_event").dt.hour() > 2),
+        ("ticks from 03:0", "to 23:5"),
     ),
     Fault(
         "bad_books_are_rare",

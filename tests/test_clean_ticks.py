@@ -95,18 +95,20 @@ def test_one_record_hours_late_holds_no_others_back(some_records):
 
 
 def test_a_snapshot_of_old_orders_is_of_the_days_beginning():
-    """Its time is that of its latest order; no other record has one of days before."""
+    """Its time is that of its latest order; no other record's is touched, to the nanosecond."""
     second = 1_000_000_000
-    times = [MIDNIGHT - 61 * second, MIDNIGHT - 60 * second, MIDNIGHT - 61 * second, MIDNIGHT]
+    old, just, after = MIDNIGHT - 60 * second - 1, MIDNIGHT - 60 * second, MIDNIGHT + 123_456
+    times = [old, just, old, after + 2, after + 1]
     snapshot = FLAGS["is_snapshot"]
-    records = plain_records(["ESM5"] * 4).with_columns(
+    records = plain_records(["ESM5"] * 5).with_columns(
         ts_event=pl.Series(times).cast(SCHEMA["ts_event"]),
-        flags=pl.Series([snapshot, snapshot, 0xFF - snapshot, 0], dtype=SCHEMA["flags"]),
-        size=pl.int_range(4, dtype=pl.UInt32),
+        flags=pl.Series([snapshot, snapshot, 0xFF - snapshot, 0, 0], dtype=SCHEMA["flags"]),
+        size=pl.int_range(5, dtype=pl.UInt32),
     )
     ticks = cleaned([records])
-    assert ticks["size"].to_list() == [2, 1, 0, 3]
-    assert ticks["ts_event"].to_physical().to_list() == [*times[2:0:-1], MIDNIGHT, MIDNIGHT]
+    assert ticks["size"].to_list() == [2, 1, 0, 4, 3]
+    expected = [old, just, MIDNIGHT, after + 1, after + 2]
+    assert ticks["ts_event"].to_physical().to_list() == expected
 
 
 def test_other_contracts_may_fill_the_first_batches(some_records):

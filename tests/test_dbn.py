@@ -257,9 +257,9 @@ MINUTE = 60_000_000_000
 
 @pytest.mark.parametrize(
     ("number", "minutes", "is_refused"),
-    [(42, [1, 9], True), (42, [0, 30], True), (42, [-9, 2], True), (42, [-9, 1, 1], False)]
-    + [(42, [10, 20], False), (43, [0, 10], False)],
-    ids=["within", "around", "before", "a minute of it", "after", "another instrument"],
+    [(42, [0, 5], True), (42, [-9, 0, 10, 20], True), (42, [-9, 0, 0], False)]
+    + [(42, [10, 20], False), (42, [2, 7], False), (43, [0, 10], False)],
+    ids=["part", "more", "to its first minute", "from its last", "its gaps", "another instrument"],
 )
 def test_files_with_records_of_one_time_and_instrument_are_refused(
     number, minutes, is_refused, tmp_path
@@ -273,7 +273,7 @@ def test_files_with_records_of_one_time_and_instrument_are_refused(
 
     records = read_dbn(file("a.dbn", 42, [0, 5, 10]), file("b.dbn.zst", number, minutes))
     if is_refused:
-        with pytest.raises(DbnError, match=r"b\.dbn\.zst: .*as a\.dbn has .* keep one of the two"):
+        with pytest.raises(DbnError, match=r"b\.dbn\.zst: .*a\.dbn has .* keep one of the two"):
             list(records)
     else:
         assert sum(batch.height for batch in records) == 5 + len(minutes)
@@ -285,8 +285,16 @@ def test_every_file_is_held_against_all_before_it(tmp_path):
         return write(tmp_path / name, header(), *records)
 
     first, second = file("a.dbn", 0, 10), file("b.dbn", 20, 30)
-    with pytest.raises(DbnError, match=r"c\.dbn: .*as a\.dbn has"):
-        list(read_dbn(first, second, file("c.dbn", 5, 9)))
+    with pytest.raises(DbnError, match=r"c\.dbn: .*2 minutes, 00:00 to 00:10 UTC, of which a\.dbn"):
+        list(read_dbn(first, second, file("c.dbn", 0, 10)))
+
+
+@pytest.mark.parametrize("flag", [0x20, 0x08])
+def test_a_time_of_receipt_that_is_none_does_not_count(flag, tmp_path):
+    records = [book_record(MIDNIGHT + MINUTE * minute) for minute in (0, 10)]
+    path = write(tmp_path / "a.dbn", header(), *records)
+    flagged = [patched(record, "flags", flag) for record in records]
+    assert len(list(read_dbn(path, write(tmp_path / "b.dbn", header(), *flagged)))) == 2
 
 
 SINK = """

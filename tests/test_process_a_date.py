@@ -5,12 +5,26 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.execution.plan.outputs import StepOutputHandle
+from dagster._core.execution.plan.state import KnownExecutionState, PastExecutionState
 from dagster._core.executor import child_process_executor
+from dagster._core.storage.tags import RESUME_RETRY_TAG
 
 from pipeline_assets import process_a_date
-from pipeline_assets.process_a_date import DATES_AT_ONCE, POLARS_THREADS, wait_for_any_date
+from pipeline_assets.bulk import backfill
+from pipeline_assets.process_a_date import (
+    DATES_AT_ONCE,
+    POLARS_THREADS,
+    _with_dates_not_begun,
+    key_of_date,
+    wait_for_any_date,
+)
 from resources.machine import usable_cores
 from tests.place import REPOSITORY
 
@@ -65,3 +79,27 @@ def said_by(code: str, environment: dict[str, str] | None = None) -> str:
         check=True,
     )
     return run.stdout.strip()
+
+
+DATES = [f"one_date[ES_2025_06_0{day}]" for day in (3, 4, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("is_planned_anew", "left"), [(False, [DATES[0], DATES[3]]), (True, DATES[1:])]
+)
+def test_what_earlier_runs_left_undone_is_taken_up(is_planned_anew: bool, left: list[str]) -> None:
+    """Of four dates planned the first run did two; one that takes it up, or all anew, the first."""
+    mapping = [key_of_date("ES", f"2025-06-0{day}") for day in (3, 4, 5, 6)]
+    planned = {StepOutputHandle("plan", "result", key) for key in mapping}
+    did = {StepOutputHandle(step, "result") for step in DATES[1:3]}
+    first = PastExecutionState("first", planned | did, None)
+    done = {StepOutputHandle(DATES[0], "result")} if is_planned_anew else set()
+    second = PastExecutionState("second", done | (planned if is_planned_anew else set()), first)
+    known = KnownExecutionState(dynamic_mappings={"plan": {"result": mapping}}, parent_state=second)
+    config = {"dates": ["2025-06-03"]}
+    plan = create_execution_plan(backfill, config, left[:1], known_state=known)
+    run = dg.DagsterRun("backfill", run_id="third", tags={RESUME_RETRY_TAG: "true"})
+    context = SimpleNamespace(dagster_run=run, job=InMemoryJob(backfill), run_config=config)
+    assert sorted(_with_dates_not_begun(context, plan).step_keys_to_execute) == left
+    untagged = SimpleNamespace(dagster_run=dg.DagsterRun("backfill", run_id="other"))
+    assert _with_dates_not_begun(untagged, plan) is plan

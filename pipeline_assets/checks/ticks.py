@@ -16,8 +16,9 @@ MAX_BAD_BOOK_SHARE = 0.01
 """A sound day has hardly any; one tick in a hundred is minutes of a busy market."""
 MAX_CROSSED_SHARE = 0.01
 """Of the contract's own records. Auctions and gaps cross a few books, not one in a hundred."""
-QUIET = timedelta(minutes=90)
-"""Of a whole day's ends, without a tick: sessions end with an hour's rest, and nights are quiet."""
+QUIET = timedelta(hours=2)
+"""Of a whole day's ends, without a tick: sessions end with an hour's rest, until 2012 on Fridays with
+nearly two, and nights are quiet."""
 NEIGHBOUR_DAYS = 7
 """The day before is at most a long weekend away; an older one tells nothing of a roll."""
 
