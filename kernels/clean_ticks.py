@@ -69,6 +69,8 @@ class Reading:
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Table `clean_ticks`, batch by batch; no more of it once an assumption proved wrong."""
+        if self._known_late.is_empty():
+            return self._in_order()
         return _merged(self._in_order(), self._known_late.sort(_KEY, maintain_order=True))
 
     def _in_order(self) -> Iterator[pl.DataFrame]:
