@@ -1,8 +1,8 @@
 """The catalogue: every column of every table, in order, with dtype, unit, family and meaning.
 
 Column order, dtypes, empty tables, table schemas in the UI, the features page and the tests come
-from here. The columns themselves are in `kernels.catalogue`, a module a
-table. Missing is null, never NaN.
+from here. The columns themselves are in `kernels.catalogue`, a module a table. Missing is null,
+never NaN.
 """
 
 from typing import TypeVar

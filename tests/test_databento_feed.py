@@ -131,6 +131,17 @@ def test_broken_file_of_the_feeds_name_is_downloaded_again(feed, whole):
     assert path.read_bytes() == whole
 
 
+def test_broken_file_beside_a_whole_one_is_told_and_nothing_bought(feed, api, whole):
+    """A new one would hold the same as the whole one."""
+    path = feed.folder / "ES" / NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(whole[:-1])
+    path.with_name(f"other-{NAME}").write_bytes(whole)
+    with pytest.raises(DbnError, match=NAME):
+        feed.fetch("ES", DAY)
+    assert api.log == []
+
+
 def test_broken_file_of_another_name_is_left_to_its_owner(feed, api, whole):
     path = feed.folder / "ES" / "my-20250605.dbn.zst"
     path.parent.mkdir(parents=True)

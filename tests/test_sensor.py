@@ -86,6 +86,13 @@ def test_roots_are_apart(sensor: Sensor) -> None:
     assert [request.tags["root"] for request in sensor.tick()] == ["ES", "NQ"]
 
 
+def test_a_link_to_itself_stops_no_other_file(sensor: Sensor) -> None:
+    path = sensor.put(NAME)
+    loop = path.with_name(NAME.replace("0605", "0606"))
+    loop.symlink_to(loop)
+    assert sensor.days() == [str(DAY)]
+
+
 def test_known_content_asks_for_nothing(sensor: Sensor) -> None:
     sensor.put(NAME)
     sensor.record()
