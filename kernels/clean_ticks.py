@@ -74,16 +74,24 @@ class Reading:
         return _merged(self._in_order(), self._known_late.sort(_KEY, maintain_order=True))
 
     def _in_order(self) -> Iterator[pl.DataFrame]:
-        """The ticks but for those that come late."""
-        is_kept = _IS_BOOK & (pl.col("symbol") == self.contract) & ~_IS_CROSSED
-        for batch in self._records:
-            is_late = self.survey.add(batch)
-            if self.contract and is_late.any():
-                late = batch.filter(is_kept, is_late).select(self._columns)
-                self.late = self.late.vstack(late)
-            if self.contract and self.late.height <= self._known_late.height:
-                yield batch.filter(is_kept, ~is_late).select(self._columns)
+        """The ticks but for those that come late.
+
+        By `map`, here and wherever batches are handed on: a loop would hold a batch until the next
+        one has been made.
+        """
+        yield from map(self._ticks_of, self._records)
         self.is_over = True
+
+    def _ticks_of(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """The ticks of a batch of records that come in order; none once an assumption proved wrong."""
+        is_late = self.survey.add(batch)
+        is_kept = _IS_BOOK & (pl.col("symbol") == self.contract) & ~_IS_CROSSED
+        if self.contract and is_late.any():
+            late = batch.filter(is_kept, is_late).select(self._columns)
+            self.late = self.late.vstack(late)
+        if not self.contract or self.late.height > self._known_late.height:
+            return self.late.clear()
+        return batch.filter(is_kept, ~is_late).select(self._columns)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -143,10 +151,12 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
     opens, ts = datetime.combine(day, time(), UTC), pl.col("ts_event")
     midnight, oldest = pl.lit(opens, INSTANT), pl.lit(opens - BEFORE_MIDNIGHT, INSTANT)
     is_old = (pl.col("flags") & FLAGS["is_snapshot"] != 0) & (ts < oldest)
-    for batch in records:
-        has_old = batch.select(is_old.any()).item()
-        timed = pl.when(is_old).then(midnight).otherwise(ts).alias("ts_event")
-        yield batch.with_columns(timed) if has_old else batch
+    timed = pl.when(is_old).then(midnight).otherwise(ts).alias("ts_event")
+
+    def of(batch: pl.DataFrame) -> pl.DataFrame:
+        return batch.with_columns(timed) if batch.select(is_old.any()).item() else batch
+
+    return map(of, records)
 
 
 def _likely_contract(

@@ -127,9 +127,12 @@ def _ticks_and_bars(of: Day) -> tuple[Made, Callable[[], Made]]:
     def shown(reading: kernels.Reading) -> Iterator[pl.DataFrame]:
         nonlocal bars
         bars = kernels.BarsSoFar(of.instrument.point)
-        for batch in reading.batches():
+
+        def show(batch: pl.DataFrame) -> pl.DataFrame:
             bars.add(batch)
-            yield batch
+            return batch
+
+        return map(show, reading.batches())
 
     def made() -> Made:
         with _named(of, "clean_ticks"):
@@ -241,15 +244,14 @@ def make_tables(of: Day, tables: LakeDay, wanted: Collection[str]) -> Iterator[t
     Returns:
         Each table's name as soon as it is written, and the seconds that took.
     """
-    bars = None
-    for stage in STAGES:
-        if stage.table not in wanted:
-            continue
+    bars, stages = None, [stage for stage in STAGES if stage.table in wanted]
+    for at, stage in enumerate(stages):
         began = time.perf_counter()
+        tables.let_go_but({table for later in stages[at:] for table in later.reads})
         if stage.table == "clean_ticks" and "bar5s" in wanted:
             made, bars = _ticks_and_bars(of)
         elif stage.table == "bar5s" and bars:
-            made = bars()
+            made, bars = bars(), None
         else:
             made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
         write_table(made, tables.path(stage.table))

@@ -68,12 +68,17 @@ class DbnRecords:
         self._files = files
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
+        if len(self._files) == 1:
+            return self._files[0].batches(SCHEMA.names())
+        return self._of_several()
+
+    def _of_several(self) -> Iterator[pl.DataFrame]:
+        """As iterated; refuses a file that has the same as one before it."""
         before: list[tuple[Path, pl.DataFrame]] = []
         for file in self._files:
             minutes = []
             for batch in file.batches(SCHEMA.names()):
-                if len(self._files) > 1:
-                    minutes.append(_minutes(batch))
+                minutes.append(_minutes(batch))
                 yield batch
             if minutes:
                 of_file = pl.concat(minutes).unique()

@@ -5,7 +5,7 @@ facts): the contract kept, what was dropped. So the lake alone tells all there i
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,10 @@ class LakeDay:
     def hold(self, table: str, frame: pl.DataFrame) -> None:
         """Keep a table in memory for whoever scans it next."""
         self._held[table] = frame.lazy()
+
+    def let_go_but(self, tables: Collection[str]) -> None:
+        """Keep no tables in memory but these."""
+        self._held = {table: frame for table, frame in self._held.items() if table in tables}
 
     def scan(self, table: str) -> pl.LazyFrame:
         """A table, lazily.
