@@ -88,28 +88,28 @@ class DbnRecords:
 
 
 def _minutes(batch: pl.DataFrame) -> pl.DataFrame:
-    """The minutes in which books of each instrument were received, as far as that is known.
+    """The minutes in which books of each symbol were received, as far as that is known.
 
     A snapshot comes with the time it was made for.
     """
     is_book = (pl.col("rtype") == MBP10_RTYPE) & (
         pl.col("flags") & (FLAG_SNAPSHOT | FLAG_BAD_TS_RECV) == 0
     )
-    received = batch.lazy().filter(is_book).select("instrument_id", "ts_recv").drop_nulls()
+    received = batch.lazy().filter(is_book).select("symbol", "ts_recv").drop_nulls()
     return received.with_columns(pl.col("ts_recv").dt.truncate("1m")).unique().collect()
 
 
 def _refuse_overlap(path: Path, minutes: pl.DataFrame, other: Path, others: pl.DataFrame) -> None:
-    """Refuse a file if one before it has books of the same instrument and minutes.
+    """Refuse a file if one before it has books of the same symbol and minutes.
 
     One minute is that in which a day was cut into files.
     """
-    both = minutes.join(others, on=["instrument_id", "ts_recv"])["ts_recv"].unique()
+    both = minutes.join(others, on=["symbol", "ts_recv"])["ts_recv"].unique()
     if both.len() > 1:
         raise DbnError(
             path,
             f"has books of {both.len()} minutes, {both.min():%H:%M} to {both.max():%H:%M} UTC, of"
-            f" which {other.name} has books of the same instrument",
+            f" which {other.name} has books of the same symbol",
             "keep one of the two in the folder",
         )
 

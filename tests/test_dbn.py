@@ -259,9 +259,9 @@ MINUTE = 60_000_000_000
     ("number", "minutes", "is_refused"),
     [(42, [0, 5], True), (42, [-9, 0, 10, 20], True), (42, [-9, 0, 0], False)]
     + [(42, [10, 20], False), (42, [2, 7], False), (43, [0, 10], False)],
-    ids=["part", "more", "to its first minute", "from its last", "its gaps", "another instrument"],
+    ids=["part", "more", "to its first minute", "from its last", "its gaps", "another symbol"],
 )
-def test_files_with_records_of_one_time_and_instrument_are_refused(
+def test_files_with_records_of_one_time_and_symbol_are_refused(
     number, minutes, is_refused, tmp_path
 ):
     """A day delivered twice, under two names, would be counted twice."""
@@ -277,6 +277,16 @@ def test_files_with_records_of_one_time_and_instrument_are_refused(
             list(records)
     else:
         assert sum(batch.height for batch in records) == 5 + len(minutes)
+
+
+def test_a_symbol_is_the_same_under_another_id(tmp_path):
+    """What is kept of a day goes by the symbol: two books under one would be mixed."""
+    times, mappings = (MIDNIGHT, MIDNIGHT + 10 * MINUTE), {"ESM5": [(DAY, NEXT_DAY, "4916")]}
+    first = write(tmp_path / "a.dbn", header(), *map(book_record, times))
+    records = [book_record(time, instrument_id=4916) for time in times]
+    second = write(tmp_path / "b.dbn", header(mappings=mappings), *records)
+    with pytest.raises(DbnError, match=r"b\.dbn: .* of which a\.dbn has books of the same symbol"):
+        list(read_dbn(first, second))
 
 
 def test_every_file_is_held_against_all_before_it(tmp_path):
