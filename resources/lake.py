@@ -20,8 +20,7 @@ from resources.atomic import whole_file
 
 ZSTD_LEVEL = 2
 ROW_GROUP = 65_536
-"""Rows of a row group, about a batch of ticks. With half as many encoding and reading back take a
-tenth longer, with twice as many reading back does: docs/performance.md."""
+"""Rows of a row group, about a batch of ticks; fewer or more are slower: docs/performance.md."""
 _FACTS = "facts"
 _OF_THE_SYSTEM = "os error"
 """What Polars puts into a ComputeError where the operating system refused, with the number."""

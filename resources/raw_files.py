@@ -1,6 +1,5 @@
 """How a day's raw files are named, and which there are."""
 
-import shlex
 from datetime import date
 from pathlib import Path
 
@@ -29,7 +28,6 @@ def raw_files(raw: Path, root: str, day: date) -> list[Path]:
     if not files:
         raise RawDataMissing(
             f"no raw file of {root} for {day}: nothing like *{day:%Y%m%d}*.dbn.zst in {folder};"
-            f" put the day's MBP-10 file there, or simulate it with"
-            f" `python -m resources.simulated {day} --root {root} --raw {shlex.quote(str(raw))}`"
+            f" put the day's MBP-10 file there"
         )
     return [files[name] for name in sorted(files)]
