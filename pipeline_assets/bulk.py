@@ -27,14 +27,14 @@ from pipeline_assets.process_a_date import (
     key_of_date,
     share_cores,
 )
-from pipeline_assets.raw import RAW, deliver
+from pipeline_assets.raw import RAW, asset_key, deliver
 from pipeline_assets.recording import evaluations, materialisation
 from pipeline_assets.run_queue import BULK
-from pipeline_assets.settings import instruments
+from pipeline_assets.settings import all_roots
 from pipeline_assets.stages import STAGES, make_tables
 from resources.lake import LakeDay, table_path
 
-ROOTS = [instrument.root for instrument in instruments()]
+ROOTS = all_roots()
 TABLES = [stage.table for stage in STAGES]
 CHAIN = [RAW, *TABLES]
 
@@ -145,7 +145,7 @@ def _there(
     events, kind = instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
     upstream = CHAIN[: 1 + max(map(CHAIN.index, stages))]
     recorded = {
-        stage: events.get_latest_storage_id_by_partition(_asset_key(root, stage), kind)
+        stage: events.get_latest_storage_id_by_partition(asset_key(root, stage), kind)
         for stage in upstream
     }
 
@@ -182,7 +182,7 @@ def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
 def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.AssetMaterialization:
     """The materialisation of the day's raw files, once the feed has brought them."""
     delivery = deliver(context.resources.feed, root, day)
-    asset = _asset(context, _asset_key(root, RAW))
+    asset = _asset(context, asset_key(root, RAW))
     return materialisation(context.instance, asset, day, delivery.metadata, delivery.data_version)
 
 
@@ -194,7 +194,7 @@ def _recorded(
     Raises:
         dg.Failure: if a fatal check found something, once all checks are recorded.
     """
-    key, day = _asset_key(tables.root, table), tables.day
+    key, day = asset_key(tables.root, table), tables.day
     metadata = describe(tables, table, seconds)
     yield materialisation(context.instance, _asset(context, key), day, metadata)
     found = list(findings(tables, table))
@@ -206,10 +206,6 @@ def _recorded(
 
 def _asset(context: dg.OpExecutionContext, key: dg.AssetKey) -> dg.AssetSpec:
     return context.repository_def.asset_graph.get(key).to_asset_spec()
-
-
-def _asset_key(root: str, table: str) -> dg.AssetKey:
-    return dg.AssetKey([root.lower(), table])
 
 
 @dg.config_mapping

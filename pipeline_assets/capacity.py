@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipeline_assets.raw import asset_key
 from pipeline_assets.settings import raw_folder
 from resources.machine import dates_on_this_machine
 
@@ -23,7 +24,7 @@ def dates_at_once(instance: dg.DagsterInstance, roots: Iterable[str], tables: It
     largest raw file.
     """
     roots = list(roots)
-    keys = tuple(dg.AssetKey([root.lower(), table]) for root, table in product(roots, tables))
+    keys = tuple(asset_key(root, table) for root, table in product(roots, tables))
     latest_event = instance.event_log_storage.get_maximum_record_id()
     peaks = _recorded_peaks(instance, keys, latest_event)
     return dates_on_this_machine(peaks, [] if peaks else _largest_raw_file(roots))

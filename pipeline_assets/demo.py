@@ -14,7 +14,7 @@ import polars as pl
 from kernels.features import OUTCOME
 from pipeline_assets.definitions import defs
 from pipeline_assets.partitions import trading_days
-from pipeline_assets.settings import instruments, lake_folder, raw_folder
+from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_folder
 from resources.feed import SimulatedFeed
 from resources.lake import LakeDay
 
@@ -69,7 +69,7 @@ def main() -> None:
     print("The first day also compiles the kernels; they are cached from then on.")
     with dg.DagsterInstance.get() as instance:
         for day in options.days:
-            for root in (instrument.root for instrument in instruments()):
+            for root in all_roots():
                 print(
                     f"{day} {root}: simulating {options.events:,} events unless it has files",
                     flush=True,

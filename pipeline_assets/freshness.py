@@ -17,6 +17,8 @@ import dagster as dg
 from kernels.instrument import Instrument, new_york
 from pipeline_assets.checks import Finding
 from pipeline_assets.partitions import trading_days
+from pipeline_assets.raw import asset_key
+from pipeline_assets.stages import STAGES
 from resources.lake import LakeDay
 
 DEADLINE = time(19, 30)
@@ -25,7 +27,7 @@ KEPT_CURRENT_DAYS = 20
 """A lake that has none of so many trading days is history, from which nothing new is expected."""
 EVALUATED_EVERY_SECONDS = 300
 
-_LAST_TABLE = "setup_vectors"
+_LAKE, _LAST_TABLE = "lake", STAGES[-1].table
 _CHECK = "trading_day_is_there"
 
 
@@ -63,8 +65,8 @@ def lake_assets(instruments: Sequence[Instrument]) -> list[dg.AssetSpec]:
     """The lake of each root, `es/lake`, which has the check."""
     return [
         dg.AssetSpec(
-            _asset_key(instrument.root),
-            deps=[dg.AssetKey([instrument.root.lower(), _LAST_TABLE])],
+            asset_key(instrument.root, _LAKE),
+            deps=[asset_key(instrument.root, _LAST_TABLE)],
             description=f"All days of {instrument.root} there are. Its check says whether the latest"
             f" trading day is among them, every day from {DEADLINE:%H:%M} New York.",
             group_name=instrument.root.lower(),
@@ -82,7 +84,7 @@ def freshness_checks(instruments: Sequence[Instrument]) -> list[dg.AssetChecksDe
 
 def _check(root: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=_asset_key(root),
+        asset=asset_key(root, _LAKE),
         name=_CHECK,
         description="The latest trading day is in the lake by 19:30 New York; holidays have none.",
         required_resource_keys={"io_manager"},
@@ -126,14 +128,10 @@ def freshness_sensor(instruments: Sequence[Instrument]) -> dg.SensorDefinition:
 
 def _evaluation(root: str, finding: Finding) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
-        asset_key=_asset_key(root),
+        asset_key=asset_key(root, _LAKE),
         check_name=_CHECK,
         passed=finding.passed,
         metadata=finding.figures,
         severity=dg.AssetCheckSeverity.ERROR,
         description=finding.message,
     )
-
-
-def _asset_key(root: str) -> dg.AssetKey:
-    return dg.AssetKey([root.lower(), "lake"])

@@ -4,7 +4,7 @@ from datetime import date
 
 import dagster as dg
 
-from pipeline_assets.raw import RAW
+from pipeline_assets.raw import RAW, asset_key
 from pipeline_assets.stages import STAGES
 
 trading_day = dg.define_asset_job("trading_day", description="Raw files to setup vectors of a day.")
@@ -16,6 +16,6 @@ def request(root: str, day: date, run_key: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=run_key,
         partition_key=str(day),
-        asset_selection=[dg.AssetKey([root.lower(), name]) for name in names],
+        asset_selection=[asset_key(root, name) for name in names],
         tags={"root": root, "date": str(day)},
     )

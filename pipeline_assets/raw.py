@@ -15,6 +15,11 @@ from resources.feed import Feed
 RAW = "raw_dbn"
 
 
+def asset_key(root: str, table: str) -> dg.AssetKey:
+    """The key of a root's table, or of its raw files."""
+    return dg.AssetKey([root.lower(), table])
+
+
 class Delivery(NamedTuple):
     """What is recorded of a day's raw files: their content's version, and the feed's metadata."""
 

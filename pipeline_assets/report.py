@@ -228,8 +228,12 @@ def main() -> None:
     parser.add_argument(
         "--root", default="ES", type=str.upper, choices=INSTRUMENTS, help="root (default: ES)"
     )
+    try:
+        lake = lake_folder()
+    except ValueError as error:
+        parser.error(str(error))
     parser.add_argument(
-        "--lake", type=Path, default=lake_folder(), help="the lake's folder (default: %(default)s)"
+        "--lake", type=Path, default=lake, help="the lake's folder (default: %(default)s)"
     )
     parser.add_argument(
         "--output", type=Path, help="the file (default: report-<root>-<day>.html, here)"

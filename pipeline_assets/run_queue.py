@@ -8,7 +8,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.lost_runs import await_ends_of_runs
-from pipeline_assets.settings import instruments
+from pipeline_assets.settings import all_roots
 from pipeline_assets.stages import STAGES
 
 await_ends_of_runs()  # here, as the daemon loads its run queue before it looks at runs
@@ -20,7 +20,8 @@ BULK = {"lane": "bulk"}
 class RunQueue(dg.QueuedRunCoordinator):
     """Dagster's run queue, with a limit that follows the machine and what its dates need.
 
-    A run takes one date, no two the same one at once, lest one reads what the other is writing. Those
+    A run takes one date, no two the same one at once, whatever their roots, of which a run may take
+    several: lest one reads what the other is writing. Those
     of the bulk lane wait until nothing else is under way, and then have the machine to themselves.
     """
 
@@ -52,7 +53,7 @@ class RunQueue(dg.QueuedRunCoordinator):
         return super().submit_run(context)
 
     def _dates_at_once(self) -> int:
-        return dates_at_once(self._instance, _all_roots(), [stage.table for stage in STAGES])
+        return dates_at_once(self._instance, all_roots(), [stage.table for stage in STAGES])
 
 
 def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
@@ -61,7 +62,7 @@ def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
     Several roots are joined by commas; a run of the bulk lane has its first and last date.
     """
     if _is_bulk(run):
-        roots = run.run_config.get("roots", _all_roots())
+        roots = run.run_config.get("roots", all_roots())
         ends = [run.run_config.get("start"), run.run_config.get("end")]
         days = run.run_config.get("dates") or [day for day in ends if day]
     else:
@@ -74,7 +75,3 @@ def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
 
 def _is_bulk(run: dg.DagsterRun) -> bool:
     return run.tags.items() >= BULK.items()
-
-
-def _all_roots() -> list[str]:
-    return [instrument.root for instrument in instruments()]

@@ -8,8 +8,9 @@ import dagster as dg
 from kernels.instrument import NEW_YORK
 from pipeline_assets.jobs import request, trading_day
 from pipeline_assets.partitions import trading_days, why_closed
+from pipeline_assets.raw import asset_key
 from pipeline_assets.recording import latest
-from pipeline_assets.settings import instruments
+from pipeline_assets.settings import all_roots
 from pipeline_assets.stages import STAGES
 
 CAUGHT_UP_DAYS = 7
@@ -33,7 +34,7 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
     days = [each for each in known if each <= day][-CAUGHT_UP_DAYS:]
     wanted = [
         request(root, each, run_key=f"{root} {each}")
-        for root in (instrument.root for instrument in instruments())
+        for root in all_roots()
         for each in _wanted(context.instance, root, days, day)
     ]
     if wanted:
@@ -58,7 +59,7 @@ def _wanted(
         if day == today:
             is_wanted = run is None or run.status is dg.DagsterRunStatus.FAILURE
         else:
-            vectors = dg.AssetKey([root.lower(), STAGES[-1].table])
+            vectors = asset_key(root, STAGES[-1].table)
             is_known = run is not None or latest(instance, vectors, day) is not None
             is_wanted = has_begun and not is_known
             has_begun = has_begun or is_known

@@ -15,9 +15,9 @@ from dagster._core.definitions.data_version import extract_data_version_from_ent
 
 from pipeline_assets.jobs import request, trading_day
 from pipeline_assets.partitions import trading_days
-from pipeline_assets.raw import RAW, content_version
+from pipeline_assets.raw import RAW, asset_key, content_version
 from pipeline_assets.recording import latest
-from pipeline_assets.settings import instruments, raw_folder
+from pipeline_assets.settings import all_roots, raw_folder
 from resources.feed import raw_files
 
 DAYS_A_TICK = 20
@@ -72,7 +72,7 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 def _found() -> Iterator[tuple[str, str, _Files]]:
     """Every root's DBN files by the dates in their names, YYYYMMDD, else by their names."""
-    for root in (instrument.root for instrument in instruments()):
+    for root in all_roots():
         for label, files in sorted(_files_by_date(raw_folder() / root).items()):
             yield root, label, files
 
@@ -108,7 +108,7 @@ def _trading_day(label: str) -> date | None:
 def _wanted(instance: dg.DagsterInstance, root: str, day: date) -> list[dg.RunRequest]:
     """The run of a day, unless its files are those that `raw_dbn` recorded."""
     version = content_version(raw_files(raw_folder(), root, day))
-    record = latest(instance, dg.AssetKey([root.lower(), RAW]), day)
+    record = latest(instance, asset_key(root, RAW), day)
     if record and extract_data_version_from_entry(record.event_log_entry) == version:
         return []
     after = record.storage_id if record else 0

@@ -12,6 +12,11 @@ from resources.feed import Feed, FolderFeed, SimulatedFeed
 _DATA = Path(__file__).resolve().parents[1] / "data"
 
 
+def all_roots() -> list[str]:
+    """The roots that `instruments` are of."""
+    return [instrument.root for instrument in instruments()]
+
+
 def raw_folder() -> Path:
     """`MBP10_RAW`, else `data/raw` in the repository.
 
