@@ -96,7 +96,7 @@ EPISODE = (
         FLAG,
         "flag",
         "window",
-        "the window is cut off at 13:30 New York or the data's end (future)",
+        "the window ends at 13:30 New York or with the data (future)",
     ),
     Column("is_extended_forward", FLAG, "flag", "window", "extension_count > 0 (future)"),
     Column(
