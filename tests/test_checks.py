@@ -1,6 +1,6 @@
 """Checks: a good day passes all, each fails on the fault it is there for, and Dagster heeds them."""
 
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -99,6 +99,14 @@ def test_an_event_just_before_midnight_belongs_to_the_day(tables: LakeDay) -> No
     assert look("ticks_are_of_the_day", tables).passed
 
 
+def test_a_quiet_while_at_the_days_ends_is_no_fault(tables: LakeDay) -> None:
+    """Its first tick comes before 02:00, its last after 20:00, UTC in summer."""
+    clock = pl.col("ts_event").dt.time()
+    ticks = tables.scan("clean_ticks").filter(clock.is_between(time(1, 30), time(20, 30)))
+    tables.hold("clean_ticks", ticks.collect())
+    assert look("ticks_span_the_session", tables).passed
+
+
 def ticks_with(lake: Path, day: date, **facts: str | int) -> LakeDay:
     """A day of which the lake has 99 ticks and these facts."""
     tables = LakeDay(lake, "es", day)
@@ -128,7 +136,7 @@ def test_a_share_of_crossed_books_warns(tmp_path: Path) -> None:
         (1, "ESM5", "ESU5", True, 3, "ESU5 after ESM5 on 2025-06-04: a roll"),
         (1, "ESZ5", "ESH6", True, 3, "a roll"),
         (1, "ESU5", "ESM5", False, -3, "ESM5 after ESU5 on 2025-06-04 goes back"),
-        (5, "ESU5", "ESM5", False, -3, "set MBP10_ROLL"),
+        (7, "ESU5", "ESM5", False, -3, "set MBP10_ROLL"),
         (8, "ESU5", "ESM5", True, 0, "no day before 2025-06-05"),
     ],
 )
