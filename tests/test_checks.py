@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from kernels.features import TABLES, VECTOR_DIMS, schema
+from kernels.features import OUTCOME, TABLES, VECTOR_DIMS, schema
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.checks import CHECKS, Finding, findings
 from pipeline_assets.checks.episodes import MIN_EPISODES
@@ -88,6 +88,27 @@ def test_few_episodes_are_not_judged(tables: LakeDay) -> None:
     episodes = all_outcomes("CHOP")(tables.scan("level_episodes").collect())
     tables.hold("level_episodes", episodes.filter(episode_id=vectors["episode_id"][0]))
     assert look("outcomes_are_plausible", tables).passed
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_plausible"),
+    [
+        ({"CHOP": 19, "WEAK_BREAK": 1}, True),
+        ({"CHOP": 39, "WEAK_BREAK": 1}, False),
+        ({"CHOP": 15, None: 5}, True),
+        ({"CHOP": 14, None: 6}, False),
+        ({None: MIN_EPISODES - 1}, True),
+        ({None: MIN_EPISODES}, False),
+    ],
+)
+def test_how_much_of_one_outcome_is_too_much(
+    tmp_path: Path, outcomes: dict[str | None, int], is_plausible: bool
+) -> None:
+    tables = LakeDay(tmp_path, "es", DAY)
+    each = [outcome for outcome, count in outcomes.items() for _ in range(count)]
+    triggers = pl.DataFrame({"outcome": pl.Series(each, dtype=OUTCOME), "is_trigger_bar": True})
+    tables.hold("level_episodes", triggers)
+    assert BY_NAME["outcomes_are_plausible"].look(tables).passed == is_plausible
 
 
 def test_an_event_just_before_midnight_belongs_to_the_day(tables: LakeDay) -> None:

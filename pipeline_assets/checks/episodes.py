@@ -99,7 +99,7 @@ def outcomes_are_plausible(tables: LakeDay) -> Finding:
     """On a day of many episodes not nearly all have one outcome, nor many none."""
     triggers = tables.scan("level_episodes").filter("is_trigger_bar").select("outcome").collect()
     outcomes = triggers["outcome"]
-    shares = {name: float((outcomes == name).mean() or 0.0) for name in OUTCOME.categories}
+    shares = {name: float(outcomes.eq_missing(name).mean() or 0.0) for name in OUTCOME.categories}
     without = outcomes.null_count() / max(len(outcomes), 1)
     commonest = max(shares, key=shares.get)
     implausible = []
