@@ -125,6 +125,9 @@ def test_figures_are_those_of_the_tables(tables: LakeDay) -> None:
     assert said["bar5s"]["traded_volume"] == ticks.filter(action="T")["size"].sum()
     starts = ticks["ts_event"].dt.truncate("5s").n_unique()
     assert said["bar5s"]["empty_bar_share"] == pytest.approx(1 - starts / bars.height)
+    spreads = bars["bar5s_state_spread_pts_twa"]
+    assert said["bar5s"]["spread_pts_mean"] == pytest.approx(spreads.mean())
+    assert said["bar5s"]["spread_pts_median"] == spreads.median()
     prices = frames["session_levels"]["level_price"].to_list()
     assert [said["session_levels"][name] for name in OF_TABLE["session_levels"]] == prices
     episodes, vectors = said["level_episodes"], frames["setup_vectors"]
