@@ -1,5 +1,6 @@
 """What a day that cannot be used says."""
 
+import os
 import random
 import sys
 from contextlib import suppress
@@ -90,6 +91,11 @@ UNREADABLE = {
             mappings={"ESM5": [(DAY, NEXT_DAY, "ES.c.0")]},
             stypes=(SType.RAW_SYMBOL, SType.CONTINUOUS),
         ),
+        "no instrument id",
+        "stype_out instrument_id",
+    ),
+    "mapped to an id too large": (
+        header(mappings={"ESM5": [(DAY, NEXT_DAY, str(2**32))]}),
         "no instrument id",
         "stype_out instrument_id",
     ),
@@ -218,6 +224,20 @@ def test_file_replaced_while_its_header_is_read_is_refused(
     with pytest.raises(DbnError, match="replaced while it was read; read it again"):
         records.collect()
     assert scan_dbn(path).collect()["symbol"].unique().to_list() == ["ESU5"]
+
+
+@pytest.mark.parametrize("change", ["inode", "size", "time"])
+def test_whatever_tells_a_file_from_another_counts(change: str, tmp_path: Path) -> None:
+    """One of its size and time may take its place, or it be written over or added to."""
+    path = tmp_path / "day.dbn"
+    path.write_bytes(DAY_BYTES)
+    records, before = scan_dbn(path), path.stat()
+    if change == "inode":
+        path.rename(tmp_path / "before.dbn")
+    path.write_bytes(DAY_BYTES + BOOK if change == "size" else DAY_BYTES)
+    os.utime(path, ns=(0, 0 if change == "time" else before.st_mtime_ns))
+    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+        records.collect()
 
 
 def test_file_taken_away_while_it_is_read_is_refused(
