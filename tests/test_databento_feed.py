@@ -203,6 +203,13 @@ def test_client_is_not_imported_before_it_is_needed():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_what_the_environment_says_of_proxies_holds(feed, monkeypatch):
+    """Nothing listens at this one."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "localhost")
+    assert feed.fetch("ES", DAY).metadata["downloaded"]
+
+
 def test_macos_is_not_asked_for_its_proxies(feed, api):
     """There, asking kills a process that was forked, as those of runs and dates are."""
     asks = [sys.executable, "-c", ON_MACOS, feed.folder, feed.gateway, str(DAY)]
