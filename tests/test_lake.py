@@ -12,6 +12,7 @@ import pytest
 
 from kernels.bar5s import read_ahead
 from kernels.features import schema
+from resources.atomic import whole_file
 from resources.lake import LakeDay, Made, UnreadableTable, read_facts, write_table
 from tests.conftest import DAY
 
@@ -94,6 +95,13 @@ def test_full_disk_leaves_the_former_table_and_says_what_to_do(table: Path) -> N
     assert (content(table), read_facts(table)) == (1, {"fill": 1})
 
 
+def test_a_table_that_cannot_be_computed_blames_no_disk(tmp_path: Path) -> None:
+    table = pl.LazyFrame({"row": ["one"]}).select(pl.col("row").str.to_integer())
+    with pytest.raises(pl.exceptions.ComputeError, match="to_integer"):
+        write_table(Made(table), tmp_path / "bar5s.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_killed_writer_leaves_the_former_table_and_the_next_clears_up(table: Path) -> None:
     process = writer(table, 1)
     begin(process)
@@ -117,6 +125,22 @@ def test_what_a_killed_writer_left_is_cleared_up_though_its_number_is_in_use(tab
     os.utime(left, (0, 0))
     write_table(Made(pl.LazyFrame({"row": [1]})), table)
     assert sorted(table.parent.iterdir()) == sorted([table, strange])
+
+
+def test_a_name_appears_once_its_data_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the file, then the folder that names it; else a power cut may leave an empty file."""
+    path, fsync, synced = tmp_path / "file", os.fsync, []
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((os.fstat(descriptor).st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    with whole_file(path) as part:
+        part.write_bytes(b"whole")
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
 def test_two_writers_and_a_reader_see_whole_tables_only(table: Path) -> None:
