@@ -163,6 +163,16 @@ def test_file_just_written_has_to_settle(sensor: Sensor, age: float) -> None:
     assert sensor.days() == [str(DAY)]
 
 
+def test_file_of_a_clock_far_ahead_does_not_wait_for_it(sensor: Sensor) -> None:
+    sensor.put(NAME, age=-3_600)
+    assert sensor.days() == [str(DAY)]
+
+
+def test_file_of_two_days_is_of_both(sensor: Sensor) -> None:
+    sensor.put("glbx-20250605-20250606.dbn")
+    assert sensor.days() == ["2025-06-05", "2025-06-06"]
+
+
 @pytest.mark.parametrize(
     "name",
     [f".{NAME}.123.abcd", f".{NAME}", f"{NAME}.part", "20250605.dbn.zst.tmp", "20250605.csv"],
@@ -190,14 +200,16 @@ def test_file_of_no_trading_day_is_ignored_with_a_word(
     assert name not in capfd.readouterr().err
 
 
-def test_unreadable_file_holds_up_no_other(sensor: Sensor) -> None:
+def test_unreadable_file_holds_up_no_other_and_is_looked_at_again(sensor: Sensor) -> None:
+    """Though nothing but that it can be read has changed."""
     folder = sensor.raw / "ES" / "20250604.dbn"
     folder.mkdir(parents=True)
     os.utime(folder, (0, 0))
     sensor.put(NAME)
     assert sensor.days() == [str(DAY)]
+    size = folder.stat().st_size
     folder.rmdir()
-    sensor.put("20250604.dbn")
+    os.utime(sensor.put("20250604.dbn", bytes(size)), (0, 0))
     assert sensor.days() == ["2025-06-04"]
 
 
