@@ -30,11 +30,15 @@ def asked_for(instance: dg.DagsterInstance, day: date = DAY) -> list[dg.RunReque
 
 
 def add_run(
-    instance: dg.DagsterInstance, root: str, status: dg.DagsterRunStatus, day: date = DAY
+    instance: dg.DagsterInstance,
+    root: str,
+    status: dg.DagsterRunStatus,
+    day: date = DAY,
+    job: str = "trading_day",
 ) -> None:
-    """A run of a day as the schedule or the sensor asks for it."""
+    """A run of a day, as the schedule or the sensor asks for it unless of another job."""
     tags = {"root": root, "date": str(day)}
-    run = dg.DagsterRun(job_name="trading_day", status=status, tags=tags)
+    run = dg.DagsterRun(job_name=job, status=status, tags=tags)
     instance.add_run(run)
 
 
@@ -48,13 +52,22 @@ def test_one_run_a_root(instance: dg.DagsterInstance) -> None:
         assert {"raw_dbn", "setup_vectors"} <= {key.path[1] for key in run.asset_selection}
 
 
-def test_only_what_failed_is_tried_again(instance: dg.DagsterInstance) -> None:
-    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS)
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED])
+def test_only_what_failed_is_tried_again(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    add_run(instance, "ES", status)
     add_run(instance, "NQ", dg.DagsterRunStatus.FAILURE)
     (run,) = asked_for(instance)
     assert run.tags["root"] == "NQ"
     add_run(instance, "NQ", dg.DagsterRunStatus.STARTED)
     assert "done, under way or was canceled" in asked_for(instance).skip_message
+
+
+def test_a_table_made_by_hand_is_no_run_of_the_day(instance: dg.DagsterInstance) -> None:
+    """The run queue tags it with root and date too."""
+    add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, job="__ASSET_JOB")
+    assert [run.tags["root"] for run in asked_for(instance)] == ["ES", "NQ"]
 
 
 def days_asked_for(instance: dg.DagsterInstance, day: date) -> dict[str, list[int]]:
