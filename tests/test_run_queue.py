@@ -161,13 +161,14 @@ def test_runs_are_tagged_with_root_and_date() -> None:
 @pytest.mark.parametrize(
     ("config", "span"),
     [
-        ({"start": "2025-06-02", "end": "2025-06-30"}, "2025-06-02..2025-06-30"),
+        (
+            {"start": "2025-06-02", "end": "2025-06-30", "roots": ["es", "ES"]},
+            "2025-06-02..2025-06-30",
+        ),
         ({"dates": ["2025-06-05", "2025-06-03", "2025-06-04"]}, "2025-06-03..2025-06-05"),
         ({"dates": ["2025-06-05"]}, "2025-06-05"),
     ],
 )
 def test_bulk_runs_are_tagged_with_first_and_last_date(config: dict, span: str) -> None:
-    run = dg.DagsterRun(
-        "backfill", run_id="1", run_config=config | {"roots": ["es", "ES"]}, tags=BULK
-    )
+    run = dg.DagsterRun("backfill", run_id="1", run_config=config, tags=BULK)
     assert root_and_date(run) == {"root": "ES", "date": span}
