@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,6 +58,35 @@ def test_tables_made_in_one_process_are_those_of_the_stages(
     assert [table for table, _ in made] == list(TABLES)
     for table in TABLES:
         assert content(tmp_path, table) == content(one_by_one, table), table
+
+
+def test_a_table_is_in_memory_as_long_as_another_is_made_of_it(raw: Path, tmp_path: Path) -> None:
+    """As what is gone from the lake shows."""
+    tables = LakeDay(tmp_path, "ES", DAY)
+    for table, _ in make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, TABLES):
+        tables.path(table).unlink()
+    for table in ("bar5s", "session_levels", "level_episodes"):
+        with pytest.raises(FileNotFoundError):
+            tables.scan(table)
+
+
+@pytest.mark.parametrize("is_one_by_one", [True, False])
+def test_points_are_the_instruments(
+    is_one_by_one: bool, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of all known instruments are of one size."""
+    half = replace(INSTRUMENTS["ES"], point=0.5)
+    monkeypatch.setitem(INSTRUMENTS, "ES", half)
+    tables = LakeDay(tmp_path, "ES", DAY)
+    if is_one_by_one:
+        make_one_by_one(raw, tmp_path)
+    else:
+        list(make_tables(Day(half, DAY, raw), tables, TABLES))
+    ticks, bars, levels, episodes, approach, _ = map(tables.scan, TABLES)
+    assert bars.collect().equals(kernels.bar5s(ticks, 0.5))
+    expected = kernels.level_episodes(bars.collect(), levels.collect(), DAY, 0.5)
+    assert episodes.collect().equals(expected)
+    assert approach.collect().equals(kernels.approach_features(expected, 0.5))
 
 
 def test_only_wanted_tables_are_made_of_those_in_the_lake(
