@@ -79,7 +79,7 @@ def test_shuffled_records_come_out_sorted(seed, size, some_records):
 
 
 def test_one_record_hours_late_holds_no_others_back(some_records):
-    """It is put in its place in the batch of then, and that is all."""
+    """It is put in its place in the batch of then, and that is all; nothing more is read before."""
     in_order = some_records.filter(pl.col("symbol") == "ESM5").sort(KEY, maintain_order=True)
     records = pl.concat([in_order[:100], in_order[101:3_000], in_order[100:101]])
     heights = []
@@ -91,6 +91,7 @@ def test_one_record_hours_late_holds_no_others_back(some_records):
 
     ticks = kernels.clean_ticks(in_batches(records, 50), ES, DAY, take).ticks
     assert_frame_equal(ticks.select(SHARED), stably_sorted(records), check_exact=True)
+    assert [each[-1] for each in heights] == [0, 49]
     assert max(heights[-1]) == 51
 
 
