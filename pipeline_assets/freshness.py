@@ -33,7 +33,7 @@ _CHECK = "trading_day_is_there"
 
 def due_days(now: datetime) -> list[date]:
     """The latest `KEPT_CURRENT_DAYS` trading days whose deadline has passed, oldest first."""
-    known = trading_days.get_partition_keys(current_time=now)[-KEPT_CURRENT_DAYS - 2 :]
+    known = trading_days.get_partition_keys(current_time=now)
     passed = [day for day in map(date.fromisoformat, known) if new_york(day, DEADLINE) <= now]
     return passed[-KEPT_CURRENT_DAYS:]
 
