@@ -154,7 +154,7 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
     timed = pl.when(is_old).then(midnight).otherwise(ts).alias("ts_event")
 
     def of(batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.with_columns(timed) if batch.select(is_old.any()).item() else batch
+        return batch.with_columns(timed)
 
     return map(of, records)
 
