@@ -78,7 +78,7 @@ class BarsSoFar:
 
     def _begin(self, batch: Batch) -> None:
         self._at_work.append(self._pool.submit(_bars_of, batch, self._point))
-        if len(self._at_work) > self._threads:
+        if len(self._at_work) >= self._threads:
             self._done.append(self._at_work.popleft().result())
 
     def _is_too_long(self) -> bool:

@@ -231,7 +231,7 @@ def main() -> None:
     try:
         lake = lake_folder()
     except ValueError as error:
-        parser.error(str(error))
+        sys.exit(f"error: {error}")
     parser.add_argument(
         "--lake", type=Path, default=lake, help="the lake's folder (default: %(default)s)"
     )
