@@ -13,8 +13,8 @@ import pytest
 import kernels
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.stages import STAGES, Day
-from resources.feed import simulate_day
 from resources.lake import write_table
+from resources.simulated import simulate_day
 
 DAY = date(2025, 6, 5)
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1900000"))

@@ -31,8 +31,9 @@ from pipeline_assets.bulk import CHAIN
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.run_queue import BULK
 from pipeline_assets.stages import Day, make_tables
-from resources.feed import day_file, simulate_day
 from resources.lake import LakeDay
+from resources.raw_files import day_file
+from resources.simulated import simulate_day
 from tests.live import deployed
 from tests.place import LOCATION, REPOSITORY
 

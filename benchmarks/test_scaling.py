@@ -16,8 +16,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.conftest import DAY, EVENTS
 from pipeline_assets.process_a_date import POLARS_THREADS
-from resources.feed import simulate_day
 from resources.machine import usable_cores
+from resources.simulated import simulate_day
 
 ROUNDS = 3
 CORES = range(1, usable_cores() + 1)

@@ -18,7 +18,7 @@ from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, asset_key, content_version
 from pipeline_assets.recording import latest
 from pipeline_assets.settings import all_roots, raw_folder
-from resources.feed import raw_files
+from resources.raw_files import raw_files
 
 DAYS_A_TICK = 20
 """Days whose files are read in one evaluation, 100 MB in 0.2 s."""

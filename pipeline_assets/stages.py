@@ -18,7 +18,6 @@ import kernels
 from kernels.features import schema
 from kernels.instrument import Instrument
 from resources.dbn import read_dbn
-from resources.feed import raw_files
 from resources.lake import (
     Facts,
     LakeDay,
@@ -28,6 +27,7 @@ from resources.lake import (
     damage_of,
     write_table,
 )
+from resources.raw_files import raw_files
 
 
 class Day(NamedTuple):

@@ -10,15 +10,8 @@ from urllib.request import getproxies_environment
 
 from resources.atomic import whole_file
 from resources.dbn import DbnError
-from resources.feed import (
-    DownloadError,
-    Fetched,
-    RawDataMissing,
-    count_records,
-    day_file,
-    fetched,
-    raw_files,
-)
+from resources.feed import DownloadError, Fetched, count_records, fetched
+from resources.raw_files import RawDataMissing, day_file, raw_files
 
 KEY = "DATABENTO_API_KEY"
 

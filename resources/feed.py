@@ -14,20 +14,6 @@ from resources.dbn_records import read_records
 from resources.raw_files import RawDataMissing, day_file, raw_files
 from resources.simulated import simulate_day
 
-__all__ = [
-    "DownloadError",
-    "Feed",
-    "Fetched",
-    "FolderFeed",
-    "RawDataMissing",
-    "SimulatedFeed",
-    "count_records",
-    "day_file",
-    "fetched",
-    "raw_files",
-    "simulate_day",
-]
-
 
 class DownloadError(RuntimeError):
     """A day that could not be downloaded; the message says why and what to do."""

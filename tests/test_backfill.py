@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from pipeline_assets.bulk import Backfill
-from resources.feed import day_file, simulate_day
+from resources.raw_files import day_file
+from resources.simulated import simulate_day
 from tests.place import REPOSITORY, Place, words
 
 COMMAND = "python -m pipeline_assets.backfill"

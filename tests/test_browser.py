@@ -13,7 +13,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from kernels.features import TABLES
 from pipeline_assets.raw import RAW
-from resources.feed import day_file, simulate_day
+from resources.raw_files import day_file
+from resources.simulated import simulate_day
 from tests.live import Deployment, deployed
 from tests.place import PATIENCE, REPOSITORY
 

@@ -21,9 +21,11 @@ from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.process_a_date import DATES, DATES_AT_ONCE
-from resources.feed import FolderFeed, day_file, simulate_day
+from resources.feed import FolderFeed
 from resources.lake import table_path
 from resources.machine import usable_cores
+from resources.raw_files import day_file
+from resources.simulated import simulate_day
 from tests.compare import TOLERANCE
 from tests.live import PROCESSES, Deployment, deployed
 from tests.place import writer_of

@@ -18,9 +18,10 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from pipeline_assets.run_queue import BULK
-from resources.feed import day_file, simulate_day
 from resources.lake import table_path
 from resources.machine import usable_memory
+from resources.raw_files import day_file
+from resources.simulated import simulate_day
 from tests.live import REPOSITORY_SELECTOR, Deployment, deployed
 from tests.place import record_peak, writer_of
 

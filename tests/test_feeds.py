@@ -9,7 +9,8 @@ from databento_dbn import Schema
 from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder, roll_rule
 from resources.databento_feed import DatabentoFeed
 from resources.dbn import DbnError
-from resources.feed import FolderFeed, RawDataMissing, SimulatedFeed, count_records, raw_files
+from resources.feed import FolderFeed, SimulatedFeed, count_records
+from resources.raw_files import RawDataMissing, raw_files
 from tests.conftest import DAY
 from tests.databento_server import EVENTS, NAME
 from tests.dbn_files import book_record, header

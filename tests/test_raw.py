@@ -16,7 +16,9 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.raw import content_version, deliver
-from resources.feed import FolderFeed, RawDataMissing, simulate_day
+from resources.feed import FolderFeed
+from resources.raw_files import RawDataMissing
+from resources.simulated import simulate_day
 from tests.place import REPOSITORY
 
 DAY = date(2025, 6, 5)

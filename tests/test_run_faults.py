@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from pipeline_assets.stages import STAGES
-from resources.feed import day_file, simulate_day
 from resources.lake import table_path
+from resources.raw_files import day_file
+from resources.simulated import simulate_day
 from tests.conftest import DAY, make_tables
 from tests.place import REPOSITORY, Place, writer_of
 

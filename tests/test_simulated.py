@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.feed import count_records, day_file
+from resources.feed import count_records
+from resources.raw_files import day_file
 from tests.conftest import DAY
 from tests.place import REPOSITORY
 

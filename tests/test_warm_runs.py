@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from pipeline_assets.fork_server import PRELOAD
-from resources.feed import day_file, simulate_day
 from resources.machine import is_there
+from resources.raw_files import day_file
+from resources.simulated import simulate_day
 from tests.conftest import DAY
 from tests.live import Deployment, deployed
 from tests.place import REPOSITORY, words, writer_of
