@@ -86,7 +86,8 @@ def _check(root: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset_key(root, _LAKE),
         name=_CHECK,
-        description="The latest trading day is in the lake by 19:30 New York; holidays have none.",
+        description=f"The latest trading day is in the lake by {DEADLINE:%H:%M} New York; holidays have"
+        " none.",
         required_resource_keys={"io_manager"},
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -107,7 +108,8 @@ def freshness_sensor(instruments: Sequence[Instrument]) -> dg.SensorDefinition:
         minimum_interval_seconds=EVALUATED_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={"io_manager"},
-        description="Reports a trading day that is not there by 19:30 New York, and its arrival.",
+        description=f"Reports a trading day that is not there by {DEADLINE:%H:%M} New York, and its"
+        " arrival.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         lake, now = Path(context.resources.io_manager.base_dir), datetime.now(UTC)

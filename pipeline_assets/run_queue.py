@@ -20,9 +20,9 @@ BULK = {"lane": "bulk"}
 class RunQueue(dg.QueuedRunCoordinator):
     """Dagster's run queue, with a limit that follows the machine and what its dates need.
 
-    A run takes one date, no two the same one at once, whatever their roots, of which a run may take
-    several: lest one reads what the other is writing. Those
-    of the bulk lane wait until nothing else is under way, and then have the machine to themselves.
+    A run takes one date, no two the same one at once, lest one reads what the other is writing;
+    whatever their roots, of which a run may take several. Those of the bulk lane wait until nothing
+    else is under way, and then have the machine to themselves.
     """
 
     def get_run_queue_config(self) -> RunQueueConfig:
