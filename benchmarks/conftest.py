@@ -2,13 +2,13 @@
 
 import json
 import os
-import platform
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
+from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 
 import kernels
 from kernels.instrument import INSTRUMENTS
@@ -21,6 +21,15 @@ EVENTS = int(os.environ.get("BENCH_EVENTS", "1900000"))
 RESULTS = Path(__file__).with_name("results.json")
 SCALING = Path(__file__).with_name("scaling.json")
 YARDSTICK = "yardstick_decompress"
+
+
+def machine() -> str:
+    """This machine: its system, its processor with what tells kinds of one brand, its cores."""
+    info = pytest_benchmark_generate_machine_info()
+    cpu = info["cpu"]
+    kind = [f"{part} {cpu[part]}" for part in ("family", "model") if part in cpu]
+    processor = " ".join([cpu.get("brand_raw", info["processor"]), *kind])
+    return f"{info['system']} {info['machine']}, {processor}, {cpu['count']} cores"
 
 
 @pytest.fixture(scope="session")
@@ -71,8 +80,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     yardstick = measured[YARDSTICK].stats.median if YARDSTICK in measured else None
     write = terminalreporter.write_line
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    write(f"\n{EVENTS:,} events, {machine}")
+    write(f"\n{EVENTS:,} events, {machine()}")
     write(f"{'':44}{'median':>10}{'least':>10}{'most':>10}{'x decompress':>14}{'M ticks/s':>11}")
     for name, one in measured.items():
         ticks = one.extra_info.get("ticks", EVENTS) * one.extra_info.get("dates", 1)
@@ -90,7 +98,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         | one.extra_info
         for name, one in measured.items()
     }
-    figures = json.dumps({"machine": machine, "events": EVENTS, "seconds": kept}, indent=1) + "\n"
+    figures = json.dumps({"machine": machine(), "events": EVENTS, "seconds": kept}, indent=1) + "\n"
     if YARDSTICK in measured:
         RESULTS.write_text(figures)
     elif all("test_scaling" in one.fullname for one in measured.values()):

@@ -3,7 +3,7 @@
     python -m benchmarks.lanes [--dates 20] [--events 1900000] [--repeats 3] [--many 1000]
 
 Everything is started as a user would start it, in processes of its own. The bulk lane's overhead is
-what the same dates take with no stage to go through, the UI's what thin days take beside computing
+what the same dates take with raw files only, the UI's what thin days take beside computing
 them. `--many` thin dates, in a bulk run of the UI, show whether their number matters: to the seconds
 of each, and to the daemon's memory.
 """
@@ -11,7 +11,6 @@ of each, and to the daemon's memory.
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from benchmarks.conftest import machine
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN
 from pipeline_assets.partitions import trading_days
@@ -189,10 +189,8 @@ def main() -> None:
         parser.error(f"--many must be over {HUNDRED}: the first and last {HUNDRED} are compared")
     known = [day for day in trading_days.get_partition_keys() if day >= FIRST_DAY]
     days, many = known[: options.dates + THIN_DAYS], known[: options.dates + options.many]
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    print(
-        f"{options.dates} dates of {options.events:,} events, {options.repeats} repeats, {machine}"
-    )
+    print(f"{options.dates} dates of {options.events:,} events, {options.repeats} repeats")
+    print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder, days[: options.dates], options.events)
@@ -212,7 +210,7 @@ def main() -> None:
     }
     for what, value in growth.items():
         print(f"{what:55}{value:9.3f}")
-    kept = {"machine": machine, "dates": options.dates, "events": options.events}
+    kept = {"machine": machine(), "dates": options.dates, "events": options.events}
     RESULTS.write_text(json.dumps(kept | {"seconds": seconds, "growth": growth}, indent=1) + "\n")
 
 
