@@ -14,10 +14,10 @@ import kernels
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.stages import STAGES, Day
 from resources.lake import write_table
-from resources.simulated import simulate_day
+from resources.simulated import EVENTS_A_DAY, simulate_day
 
 DAY = date(2025, 6, 5)
-EVENTS = int(os.environ.get("BENCH_EVENTS", "1900000"))
+EVENTS = int(os.environ.get("BENCH_EVENTS", EVENTS_A_DAY))
 RESULTS = Path(__file__).with_name("results.json")
 SCALING = Path(__file__).with_name("scaling.json")
 YARDSTICK = "yardstick_decompress"

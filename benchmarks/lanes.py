@@ -33,7 +33,7 @@ from pipeline_assets.run_queue import BULK
 from pipeline_assets.stages import Day, make_tables
 from resources.lake import LakeDay
 from resources.raw_files import day_file
-from resources.simulated import simulate_day
+from resources.simulated import EVENTS_A_DAY, simulate_day
 from tests.live import deployed
 from tests.place import LOCATION, REPOSITORY
 
@@ -181,7 +181,7 @@ def main() -> None:
         prog="python -m benchmarks.lanes", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--dates", type=int, default=20, help="dates of the bulk run")
-    parser.add_argument("--events", type=int, default=1_900_000, help="records of each")
+    parser.add_argument("--events", type=int, default=EVENTS_A_DAY, help="records of each")
     parser.add_argument("--repeats", type=int, default=3, help="of everything")
     parser.add_argument("--many", type=int, default=1_000, help="thin dates of one run, once")
     options = parser.parse_args()

@@ -17,6 +17,7 @@ from pipeline_assets.partitions import trading_days
 from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_folder
 from resources.feed import SimulatedFeed
 from resources.lake import LakeDay
+from resources.simulated import EVENTS_A_DAY
 
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
 
@@ -57,7 +58,9 @@ def main() -> None:
         description=__doc__.partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--events", type=int, default=1_900_000, help="records of a simulated day")
+    parser.add_argument(
+        "--events", type=int, default=EVENTS_A_DAY, help="records of a simulated day"
+    )
     parser.add_argument(
         "days", nargs="*", type=date.fromisoformat, default=DAYS, help="trading days"
     )

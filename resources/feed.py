@@ -12,7 +12,7 @@ from typing import Protocol
 from resources.dbn import scan_dbn
 from resources.dbn_records import read_records
 from resources.raw_files import RawDataMissing, day_file, raw_files
-from resources.simulated import simulate_day
+from resources.simulated import EVENTS_A_DAY, simulate_day
 
 
 class DownloadError(RuntimeError):
@@ -68,7 +68,7 @@ class SimulatedFeed:
     """Days of the simulated market, of so many events each."""
 
     folder: Path
-    events: int = 1_900_000
+    events: int = EVENTS_A_DAY
 
     def fetch(self, root: str, day: date) -> Fetched:
         """The day's files, simulated if there is none.

@@ -40,6 +40,7 @@ DATASET, PUBLISHER_ID = "GLBX.MDP3", 1
 BLOCK_RECORDS = 16_384
 ZSTD_LEVEL, ZSTD_THREADS = 3, 2
 
+EVENTS_A_DAY = 1_900_000
 ES_PRICE, ES_TICK = 5950.0, 0.25
 CARRY = 0.009
 """Price of the calendar spread, as a share of the front contract's."""
@@ -61,7 +62,7 @@ def simulate_day(
     day: date,
     *,
     root: str = "ES",
-    events: int = 1_900_000,
+    events: int = EVENTS_A_DAY,
     seed: int = 0,
     dirt: int = 0,
     version: int = 3,
@@ -249,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", default="ES", type=str.upper, help="root of the quarterly futures"
     )
-    parser.add_argument("--events", type=int, default=1_900_000, help="records a day")
+    parser.add_argument("--events", type=int, default=EVENTS_A_DAY, help="records a day")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
     parser.add_argument("--dirt", type=int, default=0, help="how often to add real files' flaws")
     parser.add_argument("--version", type=int, default=3, choices=(1, 2, 3), help="of DBN")
