@@ -10,11 +10,10 @@ import dagster as dg
 from pipeline_assets.raw import asset_key
 from pipeline_assets.settings import raw_folder
 from resources.machine import dates_on_this_machine
+from resources.raw_files import dbn_files
 
 RECENT = 3
 """Latest materialisations of a table whose recorded peaks count."""
-
-_RAW_SUFFIXES = {".dbn", ".zst"}
 
 
 def dates_at_once(instance: dg.DagsterInstance, roots: Iterable[str], tables: Iterable[str]) -> int:
@@ -47,10 +46,5 @@ def _recorded_peaks(
 
 
 def _largest_raw_file(roots: Sequence[str]) -> list[Path]:
-    files = [
-        path
-        for root in roots
-        for path in (raw_folder() / root).glob("*.dbn*")
-        if path.suffix in _RAW_SUFFIXES and path.name[0] != "." and path.is_file()
-    ]
+    files = [path for root in roots for path in dbn_files(raw_folder() / root) if path.is_file()]
     return [max(files, key=lambda path: path.stat().st_size)] if files else []

@@ -18,7 +18,7 @@ from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, asset_key, content_version
 from pipeline_assets.recording import latest
 from pipeline_assets.settings import all_roots, raw_folder
-from resources.raw_files import raw_files
+from resources.raw_files import dbn_files, raw_files
 
 DAYS_A_TICK = 20
 """Days whose files are read in one evaluation, 100 MB in 0.2 s."""
@@ -79,12 +79,11 @@ def _found() -> Iterator[tuple[str, str, _Files]]:
 
 def _files_by_date(folder: Path) -> dict[str, _Files]:
     files = defaultdict(list)
-    for path in folder.glob("*.dbn*"):
-        if path.name[0] != "." and path.name.endswith((".dbn", ".dbn.zst")):
-            with suppress(OSError):
-                stat = path.stat()
-                for label in _DATE.findall(path.name) or [path.name]:
-                    files[label].append((path.name, stat.st_size, stat.st_mtime_ns))
+    for path in dbn_files(folder):
+        with suppress(OSError):
+            stat = path.stat()
+            for label in _DATE.findall(path.name) or [path.name]:
+                files[label].append((path.name, stat.st_size, stat.st_mtime_ns))
     return files
 
 

@@ -13,6 +13,12 @@ def day_file(folder: Path, root: str, day: date) -> Path:
     return folder / root / f"glbx-mdp3-{day:%Y%m%d}.mbp-10.dbn.zst"
 
 
+def dbn_files(folder: Path) -> list[Path]:
+    """The files `*.dbn` and `*.dbn.zst` of a folder, in no order, hidden ones left out."""
+    found = (path for path in folder.glob("*.dbn*") if path.name[0] != ".")
+    return [path for path in found if path.name.endswith((".dbn", ".dbn.zst"))]
+
+
 def raw_files(raw: Path, root: str, day: date) -> list[Path]:
     """The DBN files of a root and UTC day in `<raw>/<root>/`, in name order.
 
@@ -23,8 +29,8 @@ def raw_files(raw: Path, root: str, day: date) -> list[Path]:
         RawDataMissing: if there is none.
     """
     folder = raw / root
-    found = [*folder.glob(f"*{day:%Y%m%d}*.dbn"), *folder.glob(f"*{day:%Y%m%d}*.dbn.zst")]
-    files = {path.name.removesuffix(".zst"): path for path in found if path.name[0] != "."}
+    found = sorted(path for path in dbn_files(folder) if f"{day:%Y%m%d}" in path.name)
+    files = {path.name.removesuffix(".zst"): path for path in found}
     if not files:
         raise RawDataMissing(
             f"no raw file of {root} for {day}: nothing like *{day:%Y%m%d}*.dbn.zst in {folder};"
