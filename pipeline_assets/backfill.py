@@ -17,7 +17,7 @@ from pipeline_assets import fork_server
 
 
 def main() -> None:
-    """Run the job, and show its events; the exit code tells whether every date was done."""
+    """Run the job, a line a date; the exit code tells whether every date was done."""
     load_dotenv(".env", override=True)  # as Dagster's own commands do
     fork_server.begin()
     # What follows takes two seconds to load, too.
@@ -29,7 +29,7 @@ def main() -> None:
         from pipeline_assets.bulk import Backfill, backfill, chosen_days
     except ValueError as error:
         sys.exit(f"error: {error}")
-    from pipeline_assets.process_a_date import summary_of
+    from pipeline_assets.progress import summary_of
 
     config = vars(_parser(backfill.description, Backfill.model_fields).parse_args())
     try:
@@ -39,11 +39,19 @@ def main() -> None:
         sys.exit(f"error: {error}")
     definitions = ReconstructableRepository.for_module("pipeline_assets.definitions", "defs")
     job = definitions.get_reconstructable_job(backfill.name)
-    with instance, capture_interrupts():
-        result = dg.execute_job(job, instance, config)
+    with instance, _without_starts_of_processes(instance) as quiet, capture_interrupts():
+        result = dg.execute_job(job, quiet, config)
+        became = summary_of(quiet, result.run_id) or "see the error above"
         if not result.success:
-            became = summary_of(instance, result.run_id) or "see the error above"
             sys.exit(f"error: run {result.run_id} failed: {became}")
+        print(became)
+
+
+def _without_starts_of_processes(instance: Any) -> Any:
+    """The same instance, but for a line of Dagster's for each process of a date, on the terminal."""
+    ref = instance.get_ref()
+    logs = {"python_log_level": "INFO"} | ref.settings.get("python_logs", {})
+    return instance.from_ref(ref._replace(settings={**ref.settings, "python_logs": logs}))
 
 
 def _parser(about: str, fields: Mapping[str, Any]) -> argparse.ArgumentParser:

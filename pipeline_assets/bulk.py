@@ -20,13 +20,8 @@ from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.checks import findings
 from pipeline_assets.panel import describe
 from pipeline_assets.partitions import trading_days, why_closed
-from pipeline_assets.process_a_date import (
-    ProcessADate,
-    date_of_key,
-    end_with_the_run,
-    key_of_date,
-    share_cores,
-)
+from pipeline_assets.process_a_date import ProcessADate, end_with_the_run, share_cores
+from pipeline_assets.progress import date_of_key, key_of_date, terminal
 from pipeline_assets.raw import RAW, asset_key, deliver
 from pipeline_assets.recording import evaluations, materialisation
 from pipeline_assets.run_queue import BULK
@@ -177,6 +172,7 @@ def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     of = context.resources.raw.day(INSTRUMENTS[root], tables.day)
     for table, seconds in make_tables(of, tables, config.stages):
         yield from _recorded(context, table, tables, seconds)
+    yield dg.Output(None)
 
 
 def _delivered(context: dg.OpExecutionContext, root: str, day: date) -> dg.AssetMaterialization:
@@ -210,7 +206,7 @@ def _asset(context: dg.OpExecutionContext, key: dg.AssetKey) -> dg.AssetSpec:
 
 @dg.config_mapping
 def _both_ops(config: Backfill) -> dg.RunConfig:
-    return dg.RunConfig(ops={"plan": config, "one_date": config})
+    return dg.RunConfig(ops={"plan": config, "one_date": config}, loggers={"console": {}})
 
 
 @dg.executor(name="process_a_date", requirements=dg.multiple_process_executor_requirements())
@@ -224,7 +220,12 @@ def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) 
     return dates_at_once(instance, config.roots, config.stages)
 
 
-@dg.job(config=_both_ops, executor_def=process_a_date, tags=BULK | _NO_LIMIT | _RETRIED_WHOLE)
+@dg.job(
+    config=_both_ops,
+    executor_def=process_a_date,
+    logger_defs={"console": terminal},
+    tags=BULK | _NO_LIMIT | _RETRIED_WHOLE,
+)
 def backfill() -> None:
     """Make many dates in one run: a year, or what is missing of it."""
     plan().map(lambda planned: one_date(planned=planned))

@@ -18,7 +18,7 @@ def figures(tables: LakeDay, table: str) -> Mapping[str, Figure]:
     """What is worth following of a written table: its facts and what its rows say.
 
     Raises:
-        FileNotFoundError: if the lake has no such table of that day.
+        TableMissing: if the lake has no such table of that day.
     """
     facts = {name.replace("/", "_"): value for name, value in tables.facts(table).items()}
     return facts | _OF_TABLE.get(table, lambda _: {})(tables)

@@ -4,10 +4,7 @@ import json
 import multiprocessing
 import os
 import threading
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -28,12 +25,11 @@ from dagster._core.storage.tags import RESUME_RETRY_TAG
 from dagster._core.system_config.objects import ResolvedRunConfig
 
 from pipeline_assets.fork_server import PRELOAD
+from pipeline_assets.progress import DATES, Summary
 from resources.machine import usable_cores
 
 DATES_AT_ONCE = "mbp10/dates_at_once"
 """The run's tag that says how many."""
-DATES = "dates"
-"""What the summary of a run is called in the metadata of its event."""
 POLARS_THREADS = "POLARS_MAX_THREADS"
 
 LOOK_SECONDS = 0.1
@@ -78,7 +74,8 @@ class ProcessADate(dg.Executor):
         summary = Summary()
         try:
             for event in processes.execute(plan_context, execution_plan):
-                summary.note(event)
+                if said := summary.note(event):
+                    plan_context.log.info(said)
                 if not event.is_step_materialization:
                     yield event
         finally:
@@ -145,92 +142,6 @@ def _tagged(
     )
 
 
-@dataclass
-class DateResult:
-    """What became of a root's date: `done`, or why not."""
-
-    root: str
-    date: str
-    rows: int = 0
-    seconds: float = 0
-    result: str = "interrupted"
-    crash: str | None = None
-    started: float = field(default_factory=time.monotonic)
-
-    def end(self, result: str) -> None:
-        """The date's process has ended."""
-        self.seconds, self.result = time.monotonic() - self.started, result
-
-
-class Summary:
-    """What became of the dates of a run, gathered from its events."""
-
-    def __init__(self) -> None:
-        self._planned: list[str] = []
-        self._dates: dict[str, DateResult] = {}
-
-    def note(self, event: dg.DagsterEvent) -> None:
-        """Take note of an event, if it is of a date, or plans one."""
-        key = getattr(event.step_handle, "mapping_key", None)
-        if key is None:
-            if event.is_successful_output and event.step_output_data.mapping_key:
-                self._planned.append(event.step_output_data.mapping_key)
-            return
-        if key not in self._dates:
-            self._dates[key] = DateResult(*date_of_key(key))
-        result, data = self._dates[key], event.event_specific_data
-        match event.event_type:
-            case dg.DagsterEventType.ASSET_MATERIALIZATION:
-                rows = data.materialization.metadata.get("dagster/row_count")
-                result.rows += rows.value if rows else 0
-            case dg.DagsterEventType.ENGINE_EVENT if data.error:
-                result.crash = event.message
-            case dg.DagsterEventType.STEP_SUCCESS:
-                result.end("done")
-            case dg.DagsterEventType.STEP_FAILURE:
-                result.end(result.crash or _reason(data))
-
-    def __str__(self) -> str:
-        lines = [
-            f"{date.date} {date.root:4}{date.rows:12,} rows {date.seconds:8.1f} s  {date.result}"
-            for date in self._dates.values()
-        ]
-        keys = dict.fromkeys([*self._planned, *self._dates])
-        done = {key for key, date in self._dates.items() if date.result == "done"}
-        left = defaultdict(list)
-        for root, day in (date_of_key(key) for key in keys if key not in done):
-            left[root].append(day)
-        lines += [f"{root}, not done: {' '.join(days)}" for root, days in left.items()]
-        return "\n".join([f"{len(done)} of {len(keys)} dates done", *lines])
-
-    def table(self) -> dg.TableMetadataValue:
-        """The same as a table, for the UI."""
-        records = [
-            dg.TableRecord(
-                {
-                    "date": date.date,
-                    "root": date.root,
-                    "rows": date.rows,
-                    "seconds": round(date.seconds, 2),
-                    "result": date.result,
-                }
-            )
-            for date in self._dates.values()
-        ]
-        columns = {"date": "string", "root": "string", "rows": "int", "seconds": "float"}
-        schema = dg.TableSchema(
-            [dg.TableColumn(name, kind) for name, kind in (columns | {"result": "string"}).items()]
-        )
-        return dg.MetadataValue.table(records, schema)
-
-
-def summary_of(instance: dg.DagsterInstance, run_id: str) -> str:
-    """What became of the dates of a run, a line each; nothing if it did not come to any."""
-    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    has_table = (it for it in events if DATES in it.dagster_event.engine_event_data.metadata)
-    return next((it.dagster_event.message for it in has_table), "")
-
-
 def end_with_the_run() -> None:
     """Have this process, a date's, end as soon as the run's is gone.
 
@@ -254,21 +165,3 @@ def share_cores(run: dg.DagsterRun) -> None:
     if POLARS_THREADS not in os.environ:
         threads = str(max(1, usable_cores() // int(run.tags[DATES_AT_ONCE])))
         pl.Config.load(json.dumps({"environment": {POLARS_THREADS: threads}}))
-
-
-def key_of_date(root: str, day: str) -> str:
-    """The mapping key of a root's date, `ES_2025_06_05`."""
-    return f"{root}_{day}".replace("-", "_")
-
-
-def date_of_key(key: str) -> tuple[str, str]:
-    """The root and date of a mapping key."""
-    root, day = key.split("_", 1)
-    return root, day.replace("_", "-")
-
-
-def _reason(failure: Any) -> str:
-    """Why a step failed, in the words of what its code raised, Dagster's wrapping taken off."""
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    return (failure.error.cause or failure.error).message.strip()

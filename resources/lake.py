@@ -28,6 +28,14 @@ _OF_THE_SYSTEM = "os error"
 Facts = Mapping[str, str | int | float]
 
 
+class TableMissing(FileNotFoundError):
+    """The lake has no such table of a day; the message names its file and says what to do."""
+
+
+class UnwritableTable(OSError):
+    """A table's file cannot be written; the message names it and says why and what to do."""
+
+
 class UnreadableTable(ValueError):
     """A table's file is damaged; the message names it and says what to do."""
 
@@ -95,7 +103,7 @@ class LakeDay:
         """A table, lazily.
 
         Raises:
-            FileNotFoundError: if the lake has none of that day.
+            TableMissing: if the lake has none of that day.
         """
         return self._held[table] if table in self._held else _scan(self.path(table))
 
@@ -107,7 +115,7 @@ class LakeDay:
 def _scan(path: Path) -> pl.LazyFrame:
     """A table's file, lazily; its path is no pattern, whatever is in it."""
     if not path.exists():
-        raise FileNotFoundError(
+        raise TableMissing(
             f"no {path.parent.name} of {path.parent.parent.name.upper()} for {path.stem}: {path} is"
             f" not there; materialise that day"
         )
@@ -118,7 +126,7 @@ def write_table(made: Made, path: Path) -> None:
     """Stream a table and its facts to its file, whole or not at all.
 
     Raises:
-        OSError: naming the file, if it cannot be written.
+        UnwritableTable: if it cannot be written.
     """
     try:
         with whole_file(path) as part:
@@ -126,7 +134,7 @@ def write_table(made: Made, path: Path) -> None:
     except (OSError, pl.exceptions.ComputeError) as error:
         if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
             raise
-        raise OSError(
+        raise UnwritableTable(
             f"cannot write {path}: {error}; see that it may be written to, make room there and run"
             " the day again"
         ) from error

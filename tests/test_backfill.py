@@ -1,5 +1,6 @@
 """The bulk job from a shell: what it makes, what it says, and when its server begins."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -8,16 +9,19 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import psutil
 import pytest
 
 from pipeline_assets.bulk import Backfill
+from resources.lake import table_path
 from resources.raw_files import day_file
 from resources.simulated import simulate_day
 from tests.place import REPOSITORY, Place, words
 
 COMMAND = "python -m pipeline_assets.backfill"
 FORK_SERVER = "multiprocessing.forkserver"
+CLOCK = r"\d\d:\d\d:\d\d "
 THERE, LATE = date(2025, 6, 3), date(2025, 6, 4)
 
 
@@ -33,7 +37,12 @@ def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
     both = f"{COMMAND} --start {THERE} --end {LATE}"
     place.run("first", both)
     assert place.end_of("first") == 1
-    *_, error = place.log("first").partition("\nerror: ")
+    said, _, error = place.log("first").partition("\nerror: ")
+    lines = said.splitlines()
+    assert re.fullmatch(CLOCK + "ES: 2 of 2 dates to do", lines.pop(0))
+    assert len(lines) == 2
+    assert re.search(CLOCK + rf"[12]/2  {THERE} ES +[\d,]+ rows +\d+\.\d s  done", said)
+    assert re.search(CLOCK + rf"[12]/2  {LATE} ES +0 rows .* s  no raw file of ES for {LATE}", said)
     assert "1 of 2 dates done" in error
     assert f"ES, not done: {LATE}\n" in error
     assert f"no raw file of ES for {LATE}" in error
@@ -43,6 +52,7 @@ def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
     place.run("second", both)
     assert place.end_of("second") == 0, place.log("second")
     assert "ES: 1 of 2 dates to do" in place.log("second")
+    assert place.log("second").endswith("\n1 of 1 dates done\n")
     assert place.has_whole_day(LATE)
 
     place.run("third", f"{COMMAND} --dates {THERE} --stages bar5s --no-only-missing")
@@ -52,6 +62,16 @@ def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
         for asset in ("clean_ticks", "bar5s")
     }
     assert made == {"clean_ticks": 2, "bar5s": 3}
+
+
+def test_an_error_nobody_foresaw_is_shown_with_its_trace(place: Place) -> None:
+    ticks = table_path(place.lake, "ES", "clean_ticks", THERE)
+    ticks.parent.mkdir(parents=True)
+    pl.DataFrame({"price": [1.0]}).write_parquet(ticks)
+    place.run("bars", f"{COMMAND} --dates {THERE} --stages bar5s")
+    assert place.end_of("bars") == 1
+    assert "ColumnNotFoundError" in place.log("bars").partition("Stack Trace:")[0]
+    assert "0 of 1 dates done" in place.log("bars")
 
 
 def test_the_server_to_fork_from_begins_before_the_run(place: Place) -> None:
@@ -77,7 +97,9 @@ def test_interrupted_it_ends_and_leaves_nothing_half_written(place: Place) -> No
     place.eventually("a table is written", place.hidden_files, every=0.02)
     place.process("backfill").send_signal(signal.SIGINT)
     assert place.end_of("backfill") == 1
+    assert "\nerror: run " in place.log("backfill")
     assert "0 of 3 dates done" in place.log("backfill")
+    assert "Stack Trace:" not in place.log("backfill")
     assert f"ES, not done: {dates}\n" in place.log("backfill")
     assert not place.hidden_files()
     assert [run.status for run in place.instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]

@@ -20,7 +20,8 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
 from pipeline_assets.order_book import RawFolder, order_book_assets
 from pipeline_assets.panel import PanelLake
-from pipeline_assets.process_a_date import DATES, DATES_AT_ONCE
+from pipeline_assets.process_a_date import DATES_AT_ONCE
+from pipeline_assets.progress import DATES
 from resources.feed import FolderFeed
 from resources.lake import table_path
 from resources.machine import usable_cores

@@ -13,7 +13,14 @@ import pytest
 from kernels.bar5s import read_ahead
 from kernels.features import schema
 from resources.atomic import whole_file
-from resources.lake import LakeDay, Made, UnreadableTable, read_facts, write_table
+from resources.lake import (
+    LakeDay,
+    Made,
+    TableMissing,
+    UnreadableTable,
+    read_facts,
+    write_table,
+)
 from tests.conftest import DAY
 
 ROWS = 300_000
@@ -179,7 +186,7 @@ def test_a_folders_name_is_no_pattern(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=f"no bar5s of ES for {DAY}: /.* materialise that"):
+    with pytest.raises(TableMissing, match=f"no bar5s of ES for {DAY}: /.* materialise that"):
         LakeDay(tmp_path, "ES", DAY).scan("bar5s")
 
 

@@ -16,7 +16,7 @@ from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.stages import STAGES, Day, make_tables
 from resources import dbn_records
-from resources.lake import LakeDay, UnreadableTable, table_path
+from resources.lake import LakeDay, TableMissing, UnreadableTable, table_path
 from tests.compare import parquet_bytes
 from tests.conftest import DAY
 from tests.conftest import make_tables as make_one_by_one
@@ -66,7 +66,7 @@ def test_a_table_is_in_memory_as_long_as_another_is_made_of_it(raw: Path, tmp_pa
     for table, _ in make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, TABLES):
         tables.path(table).unlink()
     for table in ("bar5s", "session_levels", "level_episodes"):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(TableMissing):
             tables.scan(table)
 
 

@@ -17,7 +17,7 @@ from kernels.instrument import NEW_YORK, new_york
 from kernels.survey import DROP_REASONS
 from pipeline_assets import previews
 from pipeline_assets.previews import episodes, levels, market, style
-from resources.lake import LakeDay
+from resources.lake import LakeDay, TableMissing
 from tests.conftest import DAY
 from tests.drawn_days import (
     SUMMER,
@@ -126,7 +126,7 @@ def test_a_picture_is_drawn_from_the_lakes_tables(small_lake):
 def test_a_picture_needs_all_its_tables(small_lake, tmp_path):
     lake = LakeDay(tmp_path, "ES", DAY)
     lake.hold("session_levels", LakeDay(small_lake, "ES", DAY).scan("session_levels").collect())
-    with pytest.raises(FileNotFoundError, match="no bar5s of ES for 2025-06-05"):
+    with pytest.raises(TableMissing, match="no bar5s of ES for 2025-06-05"):
         previews.draw(lake, "session_levels")
 
 

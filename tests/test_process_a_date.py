@@ -22,9 +22,9 @@ from pipeline_assets.process_a_date import (
     DATES_AT_ONCE,
     POLARS_THREADS,
     _with_dates_not_begun,
-    key_of_date,
     wait_for_any_date,
 )
+from pipeline_assets.progress import key_of_date
 from resources.machine import usable_cores
 from tests.place import REPOSITORY
 

@@ -31,7 +31,7 @@ def draw(tables: LakeDay, table: str) -> bytes:
     """The picture of a table, a PNG.
 
     Raises:
-        FileNotFoundError: if the lake lacks one of the tables it is drawn from.
+        TableMissing: if the lake lacks one of the tables it is drawn from.
     """
     if table == "clean_ticks":
         facts = tables.facts(table)

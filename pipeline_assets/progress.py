@@ -1,0 +1,186 @@
+"""What a run of the bulk lane says: a line for each date as it ends, and what became of them all.
+
+To the terminal it says nothing else: its events, dozens a date, are for the UI.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import StepFailureData
+from dagster._core.log_manager import get_log_record_metadata
+from dagster._utils.error import SerializableErrorInfo
+
+DATES = "dates"
+"""What the summary of a run is called in the metadata of its event."""
+
+OURS = ("kernels.", "resources.", "pipeline_assets.")
+"""Packages whose errors say all there is to know: what is wrong with which file, and what to do."""
+
+
+@dg.logger(description="What the run says itself, and errors that it has no words for.")
+def terminal(_: dg.InitLoggerContext) -> logging.Logger:
+    """The job's logger, of the run's process and of those of its dates."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Said(datefmt="%H:%M:%S"))
+    handler.addFilter(_is_for_people)
+    logger = logging.Logger("terminal", logging.INFO)
+    logger.addHandler(handler)
+    return logger
+
+
+class _Said(logging.Formatter):
+    """The time and what was said; of an event all that Dagster has to say, with the trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = get_log_record_metadata(record)
+        text = record.getMessage() if said["dagster_event"] else said["orig_message"]
+        return f"{self.formatTime(record, self.datefmt)} {text}"
+
+
+def _is_for_people(record: logging.LogRecord) -> bool:
+    event = get_log_record_metadata(record)["dagster_event"]
+    if event is None:
+        return True
+    if event.is_step_failure:
+        return not _explained(event.step_failure_data)
+    if event.is_job_failure:
+        failure = event.job_failure_data
+        return not (failure.first_step_failure_event or _is_interruption(failure.error))
+    return False
+
+
+@dataclass
+class DateResult:
+    """What became of a root's date: `done`, or why not."""
+
+    root: str
+    date: str
+    rows: int = 0
+    seconds: float = 0
+    result: str = "interrupted"
+    crash: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def end(self, result: str) -> None:
+        """The date's process has ended."""
+        self.seconds, self.result = time.monotonic() - self.started, result
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.root:4}{self.rows:12,} rows {self.seconds:8.1f} s  {self.result}"
+
+
+class Summary:
+    """What became of the dates of a run, gathered from its events."""
+
+    def __init__(self) -> None:
+        self._planned: list[str] = []
+        self._dates: dict[str, DateResult] = {}
+        self._ended = 0
+
+    def note(self, event: dg.DagsterEvent) -> str | None:
+        """Take note of an event, if it is of a date, or plans one.
+
+        Returns:
+            What is to be said of the date, if it has ended.
+        """
+        key = getattr(event.step_handle, "mapping_key", None)
+        if key is None:
+            if event.is_successful_output and event.step_output_data.mapping_key:
+                self._planned.append(event.step_output_data.mapping_key)
+            return None
+        if key not in self._dates:
+            self._dates[key] = DateResult(*date_of_key(key))
+        result, data = self._dates[key], event.event_specific_data
+        match event.event_type:
+            case dg.DagsterEventType.ASSET_MATERIALIZATION:
+                rows = data.materialization.metadata.get("dagster/row_count")
+                result.rows += rows.value if rows else 0
+            case dg.DagsterEventType.ENGINE_EVENT if data.error:
+                result.crash = event.message
+            case dg.DagsterEventType.STEP_SUCCESS:
+                return self._end(result, "done")
+            case dg.DagsterEventType.STEP_FAILURE:
+                return self._end(result, result.crash or _reason(data))
+        return None
+
+    def _end(self, date: DateResult, result: str) -> str:
+        date.end(result)
+        self._ended += 1
+        return f"{self._ended}/{len(self._keys())}  {date}"
+
+    def _keys(self) -> list[str]:
+        return [*dict.fromkeys([*self._planned, *self._dates])]
+
+    def __str__(self) -> str:
+        keys = self._keys()
+        done = {key for key, date in self._dates.items() if date.result == "done"}
+        lines = [str(date) for key, date in self._dates.items() if key not in done]
+        left = defaultdict(list)
+        for root, day in (date_of_key(key) for key in keys if key not in done):
+            left[root].append(day)
+        lines += [f"{root}, not done: {' '.join(days)}" for root, days in left.items()]
+        return "\n".join([f"{len(done)} of {len(keys)} dates done", *lines])
+
+    def table(self) -> dg.TableMetadataValue:
+        """All dates as a table, for the UI."""
+        records = [
+            dg.TableRecord(
+                {
+                    "date": date.date,
+                    "root": date.root,
+                    "rows": date.rows,
+                    "seconds": round(date.seconds, 2),
+                    "result": date.result,
+                }
+            )
+            for date in self._dates.values()
+        ]
+        columns = {"date": "string", "root": "string", "rows": "int", "seconds": "float"}
+        schema = dg.TableSchema(
+            [dg.TableColumn(name, kind) for name, kind in (columns | {"result": "string"}).items()]
+        )
+        return dg.MetadataValue.table(records, schema)
+
+
+def summary_of(instance: dg.DagsterInstance, run_id: str) -> str:
+    """How many dates of a run were done, and why others were not; nothing if it came to none."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    has_table = (it for it in events if DATES in it.dagster_event.engine_event_data.metadata)
+    return next((it.dagster_event.message for it in has_table), "")
+
+
+def key_of_date(root: str, day: str) -> str:
+    """The mapping key of a root's date, `ES_2025_06_05`."""
+    return f"{root}_{day}".replace("-", "_")
+
+
+def date_of_key(key: str) -> tuple[str, str]:
+    """The root and date of a mapping key."""
+    root, day = key.split("_", 1)
+    return root, day.replace("_", "-")
+
+
+def _reason(failure: StepFailureData) -> str:
+    """Why a step failed, in the words of what its code raised, Dagster's wrapping taken off."""
+    if explained := _explained(failure):
+        return explained
+    return (failure.error.cause or failure.error).message.strip()
+
+
+def _explained(failure: StepFailureData) -> str | None:
+    """What an error of ours says, or an interruption; none of anything unforeseen."""
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error.cause or failure.error
+    kind, _, words = error.message.strip().partition(": ")
+    if _is_interruption(error):
+        return "interrupted"
+    return words if kind.startswith(OURS) else None
+
+
+def _is_interruption(error: SerializableErrorInfo | None) -> bool:
+    return error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__
