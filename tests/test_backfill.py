@@ -77,15 +77,23 @@ def test_an_error_nobody_foresaw_is_shown_with_its_trace(place: Place) -> None:
 def test_the_server_to_fork_from_begins_before_the_run(place: Place) -> None:
     assert place.instance.get_runs_count() == 0
     place.run("backfill", f"{COMMAND} --dates {THERE}")
-
-    def server() -> psutil.Process | None:
-        started = place.process("backfill").children()
-        return next((it for it in started if FORK_SERVER in words(it)), None)
-
-    place.eventually("the server begins", server, every=0.02)
+    command = place.process("backfill")
+    place.eventually("the server begins", lambda: server_of(command), every=0.02)
     assert place.instance.get_runs_count() == 0
     assert place.end_of("backfill") == 0, place.log("backfill")
     assert place.instance.get_runs_count() == 1
+
+
+def test_interrupted_before_there_is_a_run_it_just_ends(place: Place) -> None:
+    place.run("backfill", f"{COMMAND} --dates {THERE}")
+    command = place.process("backfill")
+    server = place.eventually("the server begins", lambda: server_of(command), every=0.02)
+    for process in (server, command):
+        process.send_signal(signal.SIGINT)
+    assert place.end_of("backfill") == -signal.SIGINT
+    server.wait(60)
+    assert place.log("backfill") == ""
+    assert place.instance.get_runs_count() == 0
 
 
 def test_interrupted_it_ends_and_leaves_nothing_half_written(place: Place) -> None:
@@ -137,6 +145,11 @@ def test_settings_may_lie_in_a_file_as_for_dagsters_commands(tmp_path: Path) -> 
     (tmp_path / ".env").write_text("MBP10_ROOTS=ES,SI\n")
     said = backfill("--dates", str(THERE), folder=tmp_path).stderr
     assert said.startswith("error: MBP10_ROOTS names SI, known are ES")
+
+
+def server_of(command: psutil.Process) -> psutil.Process | None:
+    """The server that a command has begun."""
+    return next((it for it in command.children() if FORK_SERVER in words(it)), None)
 
 
 def backfill(*options: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
