@@ -34,12 +34,12 @@ def main() -> None:
     from kernels.features import TABLES
     from kernels.instrument import INSTRUMENTS
     from pipeline_assets.checks import findings
-    from pipeline_assets.stages import Day, make_tables
+    from pipeline_assets.stages import TradingDay, make_tables
     from resources.lake import LakeDay
     from resources.machine import peak_memory
 
     took("imports")
-    of, tables = Day(INSTRUMENTS["ES"], DAY, options.raw), LakeDay(options.lake, "ES", DAY)
+    of, tables = TradingDay(INSTRUMENTS["ES"], DAY, options.raw), LakeDay(options.lake, "ES", DAY)
     for table, _ in make_tables(of, tables, TABLES):
         took(table)
         if options.see:

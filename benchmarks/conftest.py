@@ -12,7 +12,7 @@ from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 
 import kernels
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.stages import STAGES, Day
+from pipeline_assets.stages import STAGES, TradingDay
 from resources.lake import write_table
 from resources.simulated import EVENTS_A_DAY, simulate_day
 
@@ -42,7 +42,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def make_ticks(raw: Path) -> Callable[[Path], Path]:
     """The whole stage clean_ticks, into a file."""
-    of = Day(INSTRUMENTS["ES"], DAY, raw.parents[1])
+    of = TradingDay(INSTRUMENTS["ES"], DAY, raw.parents[1])
 
     def make(path: Path) -> Path:
         write_table(STAGES[0].make(of), path)

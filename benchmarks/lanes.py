@@ -30,7 +30,7 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.run_queue import BULK
-from pipeline_assets.stages import Day, make_tables
+from pipeline_assets.stages import TradingDay, make_tables
 from resources.lake import LakeDay
 from resources.raw_files import day_file
 from resources.simulated import EVENTS_A_DAY, simulate_day
@@ -68,7 +68,9 @@ def compute(folder: Path, days: Sequence[str]) -> float:
 
     def make(day: date) -> None:
         tables = LakeDay(folder / "computed", "ES", day)
-        deque(make_tables(Day(INSTRUMENTS["ES"], day, folder / "raw"), tables, CHAIN), maxlen=0)
+        deque(
+            make_tables(TradingDay(INSTRUMENTS["ES"], day, folder / "raw"), tables, CHAIN), maxlen=0
+        )
 
     dates = [date.fromisoformat(day) for day in days]
     make(dates[0])

@@ -1,10 +1,10 @@
 """Raw records to clean ticks: one contract, no crossed book, in time order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import polars as pl
 
@@ -19,23 +19,21 @@ BEFORE_MIDNIGHT = timedelta(minutes=1)
 """Files are cut by receive time, so an event may lie just before its file's day, but not far."""
 
 _FIRST_RECORDS = 65_536
-"""Records that tell which contract it will be on nearly every day but those of a roll."""
+"""Enough to tell the contract on nearly every day but that of a roll."""
 
 _KEY = ("ts_event", "sequence")
 _IS_BOOK = pl.col("rtype") == MBP10_RTYPE
 _IS_CROSSED = (pl.col("bid_px_00") >= pl.col("ask_px_00")).fill_null(False)
 
-T = TypeVar("T")
 
-
-class CleanTicks(NamedTuple, Generic[T]):
-    """A day's clean ticks, or what was made of them, and what they leave out.
+class CleanTicks(NamedTuple):
+    """A day's clean ticks, and what they leave out.
 
     contract: the symbol kept.
     dropped: number of records dropped, by reason (`DROP_REASONS`).
     """
 
-    ticks: T
+    ticks: pl.DataFrame
     contract: str
     dropped: dict[str, int]
 
@@ -99,17 +97,16 @@ class Reading:
         return self.survey.dropped(self.contract)
 
 
-def collected(reading: Reading) -> pl.DataFrame:
-    """All ticks of a reading, in memory."""
-    return pl.concat([pl.DataFrame(schema=schema("clean_ticks")), *reading.batches()])
+def clean_ticks(records: Iterable[pl.DataFrame], instrument: Instrument, day: date) -> CleanTicks:
+    """The ticks of `readings`, in memory."""
+    for reading in readings(records, instrument, day):
+        ticks = pl.concat([pl.DataFrame(schema=schema("clean_ticks")), *reading.batches()])
+    return CleanTicks(ticks, reading.contract, reading.dropped)
 
 
-def clean_ticks(
-    records: Iterable[pl.DataFrame],
-    instrument: Instrument,
-    day: date,
-    take: Callable[[Reading], T] = collected,
-) -> CleanTicks[T]:
+def readings(
+    records: Iterable[pl.DataFrame], instrument: Instrument, day: date
+) -> Iterator[Reading]:
     """The records of a day's one contract, sorted by (ts_event, sequence), ties in file order.
 
     Which contract that is, and which of its records come late, is known only at the day's end. Both
@@ -121,24 +118,26 @@ def clean_ticks(
             whenever iterated anew.
         instrument: the root to keep, and its roll rule.
         day: the trading day, which contract years and expiries are read against.
-        take: what to do with the ticks, all batches of which it reads. If the day is read again it
-            is called again, and what came of the first call is void.
+
+    Returns:
+        One reading or more, each to be read to its end before the next: the last one's ticks count,
+        what came of others is void.
 
     Raises:
         UnusableDay: no outright of the root, the named contract absent, no book or only crossed
             ones, or a record without a time.
-        ValueError: `take` left batches unread.
+        ValueError: batches of a reading were left unread.
     """
     contract, batches = _likely_contract(_timed(records, day), instrument, day)
     late = pl.DataFrame(schema=schema("clean_ticks"))
     while True:
         reading = Reading(batches, instrument, day, contract, late)
-        ticks = take(reading)
+        yield reading
         if not reading.is_over:
-            raise ValueError(f"{take} has to read all batches of the ticks")
+            raise ValueError("all batches of a reading have to be read before the next one")
         contract = reading.survey.contract()
         if contract == reading.contract and reading.late.height == late.height:
-            return CleanTicks(ticks, contract, reading.dropped)
+            return
         late = reading.late if contract == reading.contract else late.clear()
         batches = _timed(records, day)
 
@@ -153,10 +152,10 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
     is_old = (pl.col("flags") & FLAGS["is_snapshot"] != 0) & (ts < oldest)
     timed = pl.when(is_old).then(midnight).otherwise(ts).alias("ts_event")
 
-    def of(batch: pl.DataFrame) -> pl.DataFrame:
+    def as_timed(batch: pl.DataFrame) -> pl.DataFrame:
         return batch.with_columns(timed)
 
-    return map(of, records)
+    return map(as_timed, records)
 
 
 def _likely_contract(
@@ -182,8 +181,8 @@ def _likely_contract(
 def _merged(ticks: Iterator[pl.DataFrame], late: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Batches in order, with late ticks, sorted, each in its place.
 
-    That is after ticks of the same key: a tick is late as one of a greater key came before it, and
-    ticks in order that follow it have no lesser key than that.
+    That is after ticks of an equal key: a late tick follows one of a greater key, and no tick in order
+    after it has a smaller one.
     """
     ts, sequence = pl.col("ts_event").to_physical(), pl.col("sequence")
     for batch in ticks:

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.checks import findings
+from pipeline_assets.order_book import trading_day
 from pipeline_assets.panel import describe
 from pipeline_assets.partitions import trading_days, why_closed
 from pipeline_assets.process_a_date import ProcessADate, end_with_the_run, share_cores
@@ -159,18 +160,18 @@ def _there(
 @dg.op(
     ins={"planned": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
-    required_resource_keys={"feed", "raw", "io_manager"},
+    required_resource_keys={"contract", "feed", "io_manager"},
 )
 def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     """A date's raw files and tables, each recorded as soon as it is there."""
     end_with_the_run()
     share_cores(context.run)
-    root, day = date_of_key(context.get_mapping_key())
-    tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(day))
+    root, label = date_of_key(context.get_mapping_key())
+    tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(label))
     if RAW in config.stages:
         yield _delivered(context, root, tables.day)
-    of = context.resources.raw.day(INSTRUMENTS[root], tables.day)
-    for table, seconds in make_tables(of, tables, config.stages):
+    day = trading_day(context, INSTRUMENTS[root], tables.day)
+    for table, seconds in make_tables(day, tables, config.stages):
         yield from _recorded(context, table, tables, seconds)
     yield dg.Output(None)
 

@@ -1,4 +1,4 @@
-"""Everything there is, wired: the assets of each root, the feed, the raw folder and the lake."""
+"""Everything there is, wired: the assets of each root, the feed, the roll rule and the lake."""
 
 import gc
 
@@ -7,7 +7,7 @@ import dagster as dg
 from pipeline_assets.bulk import backfill
 from pipeline_assets.freshness import freshness_checks, freshness_sensor, lake_assets
 from pipeline_assets.jobs import trading_day
-from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.schedule import evening
 from pipeline_assets.sensor import deliveries
@@ -29,7 +29,7 @@ defs = dg.Definitions(
     sensors=[deliveries, freshness_sensor(instruments())],
     resources={
         "feed": raw_feed(),
-        "raw": RawFolder(),
+        "contract": Contract(),
         "io_manager": PanelLake(base_dir=str(lake_folder())),
     },
     executor=dg.in_process_executor,

@@ -16,8 +16,8 @@ from pipeline_assets.checks import CHECKS, findings, severity
 from pipeline_assets.panel import definition_metadata
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, raw_dbn
-from pipeline_assets.settings import raw_folder, roll_rule
-from pipeline_assets.stages import STAGES, Day, Stage
+from pipeline_assets.settings import roll_rule
+from pipeline_assets.stages import STAGES, Stage, TradingDay
 from resources.lake import LakeDay
 
 _LAZY = dg.DagsterType(
@@ -25,22 +25,24 @@ _LAZY = dg.DagsterType(
 )
 
 
-class RawFolder(dg.ConfigurableResource):
-    """The raw files, `<folder>/<root>/*YYYYMMDD*.dbn[.zst]`, and which contract a day keeps.
+class Contract(dg.ConfigurableResource):
+    """Which contract a day keeps: what `MBP10_ROLL` says, unless a run's config does."""
 
-    Both are what the environment says, unless a run's config does.
-    """
-
-    folder: str = Field(default=str(raw_folder()), description="The folder of raw files")
     roll: str = Field(
         default=roll_rule(),
         description="volume: most traded that day; calendar: nearest expiry whose month has not"
         " begun; or an outright symbol such as ESM5",
     )
 
-    def day(self, instrument: Instrument, day: date) -> Day:
-        """A trading day of an instrument whose files lie here."""
-        return Day(replace(instrument, roll=self.roll), day, Path(self.folder))
+    def of(self, instrument: Instrument) -> Instrument:
+        """An instrument with this roll rule."""
+        return replace(instrument, roll=self.roll)
+
+
+def trading_day(context: dg.OpExecutionContext, instrument: Instrument, day: date) -> TradingDay:
+    """A day as a run makes it, by its resources `contract` and `feed`."""
+    resources = context.resources
+    return TradingDay(resources.contract.of(instrument), day, resources.feed.folder)
 
 
 def order_book_assets(instrument: Instrument) -> list[dg.AssetsDefinition]:
@@ -64,11 +66,11 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         owners=["team:research"],
         code_version=stage.version,
         check_specs=check_specs(instrument, stage.table),
-        required_resource_keys={"raw", "io_manager"},
+        required_resource_keys={"contract", "feed", "io_manager"},
     )
     def asset(context: dg.AssetExecutionContext, **inputs: pl.LazyFrame) -> Iterator:
         day = date.fromisoformat(context.partition_key)
-        made = stage.make(context.resources.raw.day(instrument, day), **inputs)
+        made = stage.make(trading_day(context, instrument, day), **inputs)
         yield dg.Output(made)
         tables = LakeDay(Path(context.resources.io_manager.base_dir), root, day)
         if isinstance(made.table, pl.DataFrame):

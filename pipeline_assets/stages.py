@@ -30,7 +30,7 @@ from resources.lake import (
 from resources.raw_files import raw_files
 
 
-class Day(NamedTuple):
+class TradingDay(NamedTuple):
     """One root's trading day, and where its raw files are looked for."""
 
     instrument: Instrument
@@ -51,7 +51,7 @@ class Stage(NamedTuple):
     kinds: frozenset[str]
     version: str
 
-    def make(self, of: Day, **tables: pl.LazyFrame) -> Made:
+    def make(self, day: TradingDay, **tables: pl.LazyFrame) -> Made:
         """The stage's table of a day, from the tables it reads.
 
         Raises:
@@ -59,52 +59,50 @@ class Stage(NamedTuple):
         """
         began = time.perf_counter()
         try:
-            return self.compute(of, **tables)._replace(began=began)
+            return self.compute(day, **tables)._replace(began=began)
         except pl.exceptions.PolarsError:
-            _refuse_damaged(of, tables)
+            _refuse_damaged(day, tables)
             raise
 
 
-def _refuse_damaged(of: Day, tables: Mapping[str, pl.LazyFrame]) -> None:
+def _refuse_damaged(day: TradingDay, tables: Mapping[str, pl.LazyFrame]) -> None:
     for table, frame in tables.items():
         if damage := damage_of(frame):
             raise UnreadableTable(
-                f"{of.instrument.root} {of.date}: {table} in the lake cannot be read: {damage};"
+                f"{day.instrument.root} {day.date}: {table} in the lake cannot be read: {damage};"
                 f" materialise {table} of that day again"
             )
 
 
-def _clean_ticks(of: Day) -> Made:
-    return _ticks(of, kernels.Reading.batches)
+def _clean_ticks(day: TradingDay) -> Made:
+    return _ticks(day, kernels.Reading.batches)
 
 
-def _ticks(of: Day, batches: Callable[[kernels.Reading], Iterator[pl.DataFrame]]) -> Made:
+def _ticks(day: TradingDay, batches: Callable[[kernels.Reading], Iterator[pl.DataFrame]]) -> Made:
     """The ticks of a day as `batches` takes them out of a reading, of each one if it is read again."""
-    files = raw_files(of.raw, of.instrument.root, of.date)
+    files = raw_files(day.raw, day.instrument.root, day.date)
     records = read_dbn(*files)
 
     def into(sink: Sink) -> None:
-        def take(reading: kernels.Reading) -> None:
-            sink(_as_read(batches(reading)), partial(_facts_of, reading, files))
-
-        with _named(of, *files):
-            kernels.clean_ticks(records, of.instrument, of.date, take)
+        with _named(day, *files):
+            for reading in kernels.readings(records, day.instrument, day.date):
+                sink(_as_read(batches(reading)), partial(_facts_of, reading, files))
 
     return Made(into)
 
 
 @contextmanager
-def _named(of: Day, *sources: Path | str) -> Iterator[None]:
+def _named(day: TradingDay, *sources: Path | str) -> Iterator[None]:
     """Errors of a day's data name the day and what they are in."""
     try:
         yield
     except kernels.UnusableDay as error:
         names = ", ".join(map(str, sources))
-        raise kernels.UnusableDay(f"{of.instrument.root} {of.date}, {names}: {error}.") from error
+        raise kernels.UnusableDay(f"{day.instrument.root} {day.date}, {names}: {error}.") from error
 
 
 def _as_read(batches: Iterator[pl.DataFrame]) -> pl.LazyFrame:
-    """Ticks as they are read, for one plan that takes every row and column, as writing them does."""
+    """A scan that gives the batches once, whole, whatever a plan asks for: to write them all."""
     return register_io_source(lambda *_: batches, schema=schema("clean_ticks"))
 
 
@@ -115,18 +113,18 @@ def _facts_of(reading: kernels.Reading, files: list[Path]) -> Facts:
     return {"contract": reading.contract, "files": names} | dropped
 
 
-def _bar5s(of: Day, clean_ticks: pl.LazyFrame) -> Made:
-    with _named(of, "clean_ticks"):
-        return Made(kernels.bar5s(clean_ticks, of.instrument.point))
+def _bar5s(day: TradingDay, clean_ticks: pl.LazyFrame) -> Made:
+    with _named(day, "clean_ticks"):
+        return Made(kernels.bar5s(clean_ticks, day.instrument.point))
 
 
-def _ticks_and_bars(of: Day) -> tuple[Made, Callable[[], Made]]:
+def _ticks_and_bars(day: TradingDay) -> tuple[Made, Callable[[], Made]]:
     """`clean_ticks`, and the `bar5s` made of them while they are written, to be asked for afterwards."""
-    bars = kernels.BarsSoFar()
+    bars: kernels.BarsSoFar
 
     def shown(reading: kernels.Reading) -> Iterator[pl.DataFrame]:
         nonlocal bars
-        bars = kernels.BarsSoFar(of.instrument.point)
+        bars = kernels.BarsSoFar(day.instrument.point)
 
         def show(batch: pl.DataFrame) -> pl.DataFrame:
             bars.add(batch)
@@ -135,29 +133,29 @@ def _ticks_and_bars(of: Day) -> tuple[Made, Callable[[], Made]]:
         return map(show, reading.batches())
 
     def made() -> Made:
-        with _named(of, "clean_ticks"):
+        with _named(day, "clean_ticks"):
             return Made(bars.table())
 
-    return _ticks(of, shown), made
+    return _ticks(day, shown), made
 
 
-def _session_levels(of: Day, bar5s: pl.LazyFrame) -> Made:
-    return Made(kernels.session_levels(bar5s.collect(), of.date))
+def _session_levels(day: TradingDay, bar5s: pl.LazyFrame) -> Made:
+    return Made(kernels.session_levels(bar5s.collect(), day.date))
 
 
-def _level_episodes(of: Day, bar5s: pl.LazyFrame, session_levels: pl.LazyFrame) -> Made:
+def _level_episodes(day: TradingDay, bar5s: pl.LazyFrame, session_levels: pl.LazyFrame) -> Made:
     return Made(
         kernels.level_episodes(
-            bar5s.collect(), session_levels.collect(), of.date, of.instrument.point
+            bar5s.collect(), session_levels.collect(), day.date, day.instrument.point
         )
     )
 
 
-def _approach_features(of: Day, level_episodes: pl.LazyFrame) -> Made:
-    return Made(kernels.approach_features(level_episodes.collect(), of.instrument.point))
+def _approach_features(day: TradingDay, level_episodes: pl.LazyFrame) -> Made:
+    return Made(kernels.approach_features(level_episodes.collect(), day.instrument.point))
 
 
-def _setup_vectors(of: Day, approach_features: pl.LazyFrame) -> Made:
+def _setup_vectors(day: TradingDay, approach_features: pl.LazyFrame) -> Made:
     return Made(kernels.setup_vectors(approach_features.collect()))
 
 
@@ -230,14 +228,16 @@ STAGES = (
 )
 
 
-def make_tables(of: Day, tables: LakeDay, wanted: Collection[str]) -> Iterator[tuple[str, float]]:
+def make_tables(
+    day: TradingDay, tables: LakeDay, wanted: Collection[str]
+) -> Iterator[tuple[str, float]]:
     """Make a day's tables, write them to the lake, and hand on in memory what the next ones need.
 
     Ticks are too many to be held and take longer to read back than to make bars of, so bars are made
     of them as they are written; the seconds this takes count as theirs.
 
     Args:
-        of: the day.
+        day: the day.
         tables: where its tables lie and are held.
         wanted: names of the tables to make; others they are made of come from the lake.
 
@@ -249,11 +249,11 @@ def make_tables(of: Day, tables: LakeDay, wanted: Collection[str]) -> Iterator[t
         began = time.perf_counter()
         tables.let_go_but({table for later in stages[at:] for table in later.reads})
         if stage.table == "clean_ticks" and "bar5s" in wanted:
-            made, bars = _ticks_and_bars(of)
+            made, bars = _ticks_and_bars(day)
         elif stage.table == "bar5s" and bars:
             made, bars = bars(), None
         else:
-            made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
+            made = stage.make(day, **{table: tables.scan(table) for table in stage.reads})
         write_table(made, tables.path(stage.table))
         if isinstance(made.table, pl.DataFrame):
             tables.hold(stage.table, made.table)

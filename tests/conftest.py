@@ -11,7 +11,7 @@ import pytest
 
 import kernels
 from kernels.instrument import INSTRUMENTS, Instrument, new_york
-from pipeline_assets.stages import STAGES, Day
+from pipeline_assets.stages import STAGES, TradingDay
 from resources.dbn import read_dbn
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
@@ -73,7 +73,7 @@ def small_lake(small_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def make_tables(raw: Path, lake: Path) -> Path:
     """The lake, with the tables of `DAY` made of the raw files of ES."""
     tables = LakeDay(lake, "ES", DAY)
-    of = Day(INSTRUMENTS["ES"], DAY, raw)
+    of = TradingDay(INSTRUMENTS["ES"], DAY, raw)
     for stage in STAGES:
         made = stage.make(of, **{table: tables.scan(table) for table in stage.reads})
         write_table(made, tables.path(stage.table))

@@ -9,17 +9,17 @@ import pytest
 import pipeline_assets.stages
 from kernels.features import TABLES
 from kernels.instrument import Instrument
-from pipeline_assets.stages import STAGES, Day, make_tables
+from pipeline_assets.stages import STAGES, TradingDay, make_tables
 from resources.lake import LakeDay, write_table
 from tests.conftest import DAY
 
 
 @contextmanager
-def day_of(path: Path, roll: str) -> Iterator[Day]:
+def day_of(path: Path, roll: str) -> Iterator[TradingDay]:
     """The day whose only raw file is this one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_assets.stages, "raw_files", lambda *_: [path])
-        yield Day(Instrument("ES", roll=roll), DAY, path.parent)
+        yield TradingDay(Instrument("ES", roll=roll), DAY, path.parent)
 
 
 def clean(path: Path, out: Path, roll: str = "volume") -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+from collections import deque
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -16,7 +17,6 @@ from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
 import kernels
 import resources.dbn
 import resources.dbn_records
-from kernels.clean_ticks import collected
 from kernels.instrument import Instrument
 from pipeline_assets.stages import STAGES
 from resources.dbn import DbnError, read_dbn, scan_dbn
@@ -194,12 +194,10 @@ def test_file_replaced_while_it_is_read_is_refused(
     path.write_bytes(DAY_BYTES)
     other.write_bytes(DAY_BYTES + BOOK)
 
-    def take(reading: kernels.Reading) -> None:
-        other.replace(path)
-        collected(reading)
-
+    reading = next(kernels.readings(read_dbn(path), Instrument("ES"), DAY))
+    other.replace(path)
     with pytest.raises(DbnError, match="replaced while it was read; read it again"):
-        kernels.clean_ticks(read_dbn(path), Instrument("ES"), DAY, take)
+        deque(reading.batches())
 
     clean(path, out)
     assert pl.read_parquet(out).height == 51

@@ -18,7 +18,7 @@ import pytest
 
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
-from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.process_a_date import DATES_AT_ONCE
 from pipeline_assets.progress import DATES
@@ -154,7 +154,7 @@ def asset_lane(
             partition_key=str(day),
             resources={
                 "feed": FolderFeed(lane.live.raw),
-                "raw": RawFolder(folder=str(lane.live.raw)),
+                "contract": Contract(),
                 "io_manager": PanelLake(base_dir=str(folder / "lake")),
             },
         )

@@ -11,7 +11,7 @@ from kernels.features import OUTCOME, TABLES, VECTOR_DIMS, schema
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.checks import CHECKS, Finding, findings
 from pipeline_assets.checks.episodes import MIN_EPISODES
-from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.raw import RAW
 from resources.feed import FolderFeed
@@ -192,7 +192,7 @@ def materialised(raw: Path, lake: Path) -> tuple[bool, list[str], dict[str, str]
             instance=instance,
             resources={
                 "feed": FolderFeed(raw),
-                "raw": RawFolder(folder=str(raw)),
+                "contract": Contract(),
                 "io_manager": PanelLake(base_dir=str(lake)),
             },
             raise_on_error=False,

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import kernels
-from kernels.clean_ticks import FLAGS, collected
+from kernels.clean_ticks import FLAGS
 from kernels.features import schema
 from kernels.instrument import Instrument
 from kernels.survey import expiry
-from pipeline_assets.stages import STAGES, Day
+from pipeline_assets.stages import STAGES, TradingDay
 from resources.dbn import SCHEMA, DbnRecords, read_dbn, scan_dbn
 from resources.lake import read_facts, write_table
 from tests import oracle
@@ -82,17 +82,13 @@ def test_one_record_hours_late_holds_no_others_back(some_records):
     """It is put in its place in the batch of then, and that is all; nothing more is read before."""
     in_order = some_records.filter(pl.col("symbol") == "ESM5").sort(KEY, maintain_order=True)
     records = pl.concat([in_order[:100], in_order[101:3_000], in_order[100:101]])
-    heights = []
-
-    def take(reading: kernels.Reading) -> pl.DataFrame:
-        batches = list(reading.batches())
-        heights.append([batch.height for batch in batches])
-        return pl.concat(batches)
-
-    ticks = kernels.clean_ticks(in_batches(records, 50), ES, DAY, take).ticks
-    assert_frame_equal(ticks.select(SHARED), stably_sorted(records), check_exact=True)
-    assert [each[-1] for each in heights] == [0, 49]
-    assert max(heights[-1]) == 51
+    first, second = [
+        list(it.batches()) for it in kernels.readings(in_batches(records, 50), ES, DAY)
+    ]
+    ticks = pl.concat(second).select(SHARED)
+    assert_frame_equal(ticks, stably_sorted(records), check_exact=True)
+    assert [first[-1].height, second[-1].height] == [0, 49]
+    assert max(batch.height for batch in second) == 51
 
 
 def test_a_snapshot_of_old_orders_is_of_the_days_beginning():
@@ -164,7 +160,7 @@ PLAIN = {"rtype": 10, "ts_event": MIDNIGHT, "sequence": 0, "action": "T", "size"
 def test_a_day_is_read_again_only_if_its_first_records_misled(
     roll, is_front_first, is_in_order, times, day_file, monkeypatch
 ):
-    """What is taken last is right, as are the facts that each time are there at its end."""
+    """The last reading is right, as are the facts that each has at its end."""
     monkeypatch.setattr(sys.modules["kernels.clean_ticks"], "_FIRST_RECORDS", 100)
     raw = scan_dbn(day_file(4_000, False)).collect().sort(KEY, maintain_order=True)
     is_front = pl.col("symbol") == "ESM5"
@@ -173,27 +169,21 @@ def test_a_day_is_read_again_only_if_its_first_records_misled(
     if not is_in_order:
         firsts = [records.filter(is_front).head(1), records.filter(~is_front).head(1)]
         records = pl.concat([records, *firsts])
-    taken = []
-
-    def take(reading: kernels.Reading) -> pl.DataFrame:
-        ticks = collected(reading)
-        taken.append(reading.dropped)
-        return ticks
-
-    kept = kernels.clean_ticks(in_batches(records, 100), Instrument("ES", roll=roll), DAY, take)
-    contract = "ESM5" if roll in ("volume", "ESM5") else "ESU5"
-    assert kept.contract == contract
-    assert len(taken) == times
-    assert taken[-1] == kept.dropped
-    assert kept.dropped["other_contract"] == records.filter(pl.col("symbol") != contract).height
-    ticks = kept.ticks.select(SHARED)
-    assert_frame_equal(ticks, stably_sorted(records, contract), check_exact=True)
+    read = [
+        (pl.concat(reading.batches()), reading.contract, reading.dropped)
+        for reading in kernels.readings(in_batches(records, 100), Instrument("ES", roll=roll), DAY)
+    ]
+    assert len(read) == times
+    ticks, contract, dropped = read[-1]
+    assert contract == ("ESM5" if roll in ("volume", "ESM5") else "ESU5")
+    assert dropped["other_contract"] == records.filter(pl.col("symbol") != contract).height
+    assert_frame_equal(ticks.select(SHARED), stably_sorted(records, contract), check_exact=True)
 
 
 def test_what_is_written_of_a_day_read_twice_is_the_second_reading(day_file, dirty_day, tmp_path):
     (tmp_path / "ES").symlink_to(day_file(50_000, True).parent)
     written = tmp_path / "ticks.parquet"
-    write_table(STAGES[0].make(Day(ES, DAY, tmp_path)), written)
+    write_table(STAGES[0].make(TradingDay(ES, DAY, tmp_path)), written)
     kept = kernels.clean_ticks(dirty_day, ES, DAY)
     assert pl.read_parquet(written).equals(kept.ticks)
     dropped = {f"dropped/{reason}": count for reason, count in kept.dropped.items()}
@@ -202,9 +192,10 @@ def test_what_is_written_of_a_day_read_twice_is_the_second_reading(day_file, dir
 
 
 def test_ticks_have_to_be_read_to_their_end(day_file):
-    records = read_dbn(day_file(50_000, False))
-    with pytest.raises(ValueError, match="has to read all batches"):
-        kernels.clean_ticks(records, ES, DAY, lambda reading: next(reading.batches()))
+    readings = kernels.readings(read_dbn(day_file(50_000, False)), ES, DAY)
+    next(next(readings).batches())
+    with pytest.raises(ValueError, match="all batches of a reading have to be read"):
+        next(readings)
 
 
 @pytest.mark.parametrize("first", ["morning", "evening"])

@@ -150,7 +150,7 @@ def test_the_check_runs_from_the_ui(tmp_path: Path, instance: dg.DagsterInstance
         jobs=[job],
         resources={
             "io_manager": PanelLake(base_dir=str(tmp_path)),
-            "raw": object(),
+            "contract": object(),
             "feed": object(),
         },
     )

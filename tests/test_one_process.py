@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import kernels
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.stages import STAGES, Day, make_tables
+from pipeline_assets.stages import STAGES, TradingDay, make_tables
 from resources import dbn_records
 from resources.lake import LakeDay, TableMissing, UnreadableTable, table_path
 from tests.compare import parquet_bytes
@@ -54,7 +54,9 @@ def content(lake: Path, table: str) -> bytes:
 def test_tables_made_in_one_process_are_those_of_the_stages(
     raw: Path, one_by_one: Path, tmp_path: Path
 ) -> None:
-    made = make_tables(Day(INSTRUMENTS["ES"], DAY, raw), LakeDay(tmp_path, "ES", DAY), TABLES)
+    made = make_tables(
+        TradingDay(INSTRUMENTS["ES"], DAY, raw), LakeDay(tmp_path, "ES", DAY), TABLES
+    )
     assert [table for table, _ in made] == list(TABLES)
     for table in TABLES:
         assert content(tmp_path, table) == content(one_by_one, table), table
@@ -63,7 +65,7 @@ def test_tables_made_in_one_process_are_those_of_the_stages(
 def test_a_table_is_in_memory_as_long_as_another_is_made_of_it(raw: Path, tmp_path: Path) -> None:
     """As what is gone from the lake shows."""
     tables = LakeDay(tmp_path, "ES", DAY)
-    for table, _ in make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, TABLES):
+    for table, _ in make_tables(TradingDay(INSTRUMENTS["ES"], DAY, raw), tables, TABLES):
         tables.path(table).unlink()
     for table in ("bar5s", "session_levels", "level_episodes"):
         with pytest.raises(TableMissing):
@@ -81,7 +83,7 @@ def test_points_are_the_instruments(
     if is_one_by_one:
         make_one_by_one(raw, tmp_path)
     else:
-        list(make_tables(Day(half, DAY, raw), tables, TABLES))
+        list(make_tables(TradingDay(half, DAY, raw), tables, TABLES))
     ticks, bars, levels, episodes, approach, _ = map(tables.scan, TABLES)
     assert bars.collect().equals(kernels.bar5s(ticks, 0.5))
     expected = kernels.level_episodes(bars.collect(), levels.collect(), DAY, 0.5)
@@ -95,7 +97,7 @@ def test_only_wanted_tables_are_made_of_those_in_the_lake(
     (tmp_path / "es").mkdir()
     (tmp_path / "es" / "clean_ticks").symlink_to(one_by_one / "es" / "clean_ticks")
     tables = LakeDay(tmp_path, "ES", DAY)
-    made = make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, ["bar5s", "session_levels"])
+    made = make_tables(TradingDay(INSTRUMENTS["ES"], DAY, raw), tables, ["bar5s", "session_levels"])
     assert [table for table, _ in made] == ["bar5s", "session_levels"]
     assert content(tmp_path, "bar5s") == content(one_by_one, "bar5s")
 
@@ -109,7 +111,7 @@ def test_a_damaged_table_is_named(table: str, raw: Path, one_by_one: Path, tmp_p
     tables = LakeDay(tmp_path, "ES", DAY)
     (reader,) = (stage.table for stage in STAGES if stage.reads == (table,))
     with pytest.raises(UnreadableTable, match=f"ES {DAY}: {table} in the lake .*materialise"):
-        list(make_tables(Day(INSTRUMENTS["ES"], DAY, raw), tables, [reader]))
+        list(make_tables(TradingDay(INSTRUMENTS["ES"], DAY, raw), tables, [reader]))
     assert not tables.path(reader).exists()
 
 

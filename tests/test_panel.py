@@ -12,7 +12,7 @@ from kernels.features import TABLES, schema
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.features_page import in_markdown
 from pipeline_assets.lineage import sources
-from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake, describe
 from pipeline_assets.raw import RAW
 from pipeline_assets.stages import STAGES, Stage
@@ -149,7 +149,7 @@ def test_a_materialisation_carries_the_description(small_raw: Path, tmp_path: Pa
             instance=instance,
             resources={
                 "feed": FolderFeed(small_raw),
-                "raw": RawFolder(folder=str(small_raw)),
+                "contract": Contract(),
                 "io_manager": PanelLake(base_dir=str(tmp_path)),
             },
         )

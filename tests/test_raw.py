@@ -13,7 +13,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.order_book import RawFolder, order_book_assets
+from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.raw import content_version, deliver
 from resources.feed import FolderFeed
@@ -32,7 +32,7 @@ from resources.lake import read_facts, table_path
 def contract(**config):
     defs.resolve_job_def("trading_day").execute_in_process(
         partition_key=sys.argv[1],
-        run_config={"resources": {"raw": {"config": config}}},
+        run_config={"resources": {"contract": {"config": config}}},
         asset_selection=[dg.AssetKey(["es", "raw_dbn"]), dg.AssetKey(["es", "clean_ticks"])],
     )
     return read_facts(table_path(lake_folder(), "ES", "clean_ticks", sys.argv[1]))["contract"]
@@ -99,7 +99,7 @@ def test_same_bytes_again_make_nothing_stale_and_others_do(tmp_path: Path) -> No
     assets = order_book_assets(INSTRUMENTS["ES"])
     resources = {
         "feed": FolderFeed(tmp_path / "raw"),
-        "raw": RawFolder(folder=str(tmp_path / "raw")),
+        "contract": Contract(),
         "io_manager": PanelLake(base_dir=str(tmp_path / "lake")),
     }
     graph = dg.Definitions(assets, resources=resources).resolve_asset_graph()
