@@ -27,10 +27,10 @@ ui: install  ## the Dagster UI, http://localhost:3000
 	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
 
 bench: install  ## measure; the table is printed, the figures are kept in benchmarks/results.json
-	$(BIN)/python -m pytest benchmarks/test_stages.py --benchmark-columns=median,iqr,min,max,rounds
+	$(BIN)/python -m pytest benchmarks/test_stages.py --keep --benchmark-columns=median,iqr,min,max,rounds
 
 curves: install  ## measure how seconds and memory grow; docs/pictures/scaling.png
-	$(BIN)/python -m pytest benchmarks/test_scaling.py --benchmark-columns=median,min,max,rounds
+	$(BIN)/python -m pytest benchmarks/test_scaling.py --keep --benchmark-columns=median,min,max,rounds
 	$(BIN)/python -m benchmarks.curves
 
 docs: install  ## write docs/features.md from the catalogue

@@ -1,6 +1,6 @@
 """One date from file to vectors in this process; prints where its seconds went, and its peak memory.
 
-    python -m benchmarks.a_date RAW LAKE [--see]
+    python -m benchmarks.a_date 2025-06-05 RAW LAKE [--see]
 
 With `--see` its pictures are drawn and its checks looked at too.
 """
@@ -8,14 +8,16 @@ With `--see` its pictures are drawn and its checks looked at too.
 import argparse
 import json
 import time
+from datetime import date
 from pathlib import Path
 
 STARTED = time.perf_counter()
 
 
 def main() -> None:
-    """Make every table of the day whose raw file lies in RAW/ES; print seconds by part as JSON."""
+    """Make every table of the day whose raw files lie in RAW/ES; print seconds by part as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.a_date")
+    parser.add_argument("day", type=date.fromisoformat, help="trading day, YYYY-MM-DD")
     parser.add_argument("raw", type=Path, help="folder of raw files")
     parser.add_argument("lake", type=Path, help="folder to write to")
     parser.add_argument("--see", action="store_true", help="draw pictures and look at checks too")
@@ -30,7 +32,6 @@ def main() -> None:
         before = now
 
     import pipeline_assets.previews
-    from benchmarks.conftest import DAY
     from kernels.features import TABLES
     from kernels.instrument import INSTRUMENTS
     from pipeline_assets.checks import findings
@@ -39,8 +40,9 @@ def main() -> None:
     from resources.machine import peak_memory
 
     took("imports")
-    of, tables = TradingDay(INSTRUMENTS["ES"], DAY, options.raw), LakeDay(options.lake, "ES", DAY)
-    for table, _ in make_tables(of, tables, TABLES):
+    day = TradingDay(INSTRUMENTS["ES"], options.day, options.raw)
+    tables = LakeDay(options.lake, "ES", options.day)
+    for table, _ in make_tables(day, tables, TABLES):
         took(table)
         if options.see:
             pipeline_assets.previews.draw(tables, table)

@@ -32,6 +32,11 @@ def machine() -> str:
     return f"{info['system']} {info['machine']}, {processor}, {cpu['count']} cores"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--keep`, as `make bench` and `make curves` have it: a part of them does not go into a file."""
+    parser.addoption("--keep", action="store_true", help="write the figures to their file")
+
+
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated day of `BENCH_EVENTS` records as a `.dbn.zst` file."""
@@ -70,9 +75,9 @@ def bars(ticks: Path) -> pl.DataFrame:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print each median, its spread and its ratio to the yardstick.
+    """Print each median, its spread and its ratio to the yardstick; keep them if that is asked for.
 
-    What was taken beside the yardstick is kept, and so are curves.
+    What was taken beside the yardstick are stages, other figures are curves.
     """
     session = terminalreporter.config._benchmarksession
     measured = {one.name.removeprefix("test_"): one for one in session.benchmarks if one.stats.data}
@@ -98,8 +103,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         | one.extra_info
         for name, one in measured.items()
     }
-    figures = json.dumps({"machine": machine(), "events": EVENTS, "seconds": kept}, indent=1) + "\n"
-    if YARDSTICK in measured:
-        RESULTS.write_text(figures)
-    elif all("test_scaling" in one.fullname for one in measured.values()):
-        SCALING.write_text(figures)
+    if terminalreporter.config.getoption("keep"):
+        results = RESULTS if yardstick else SCALING
+        figures = {"machine": machine(), "events": EVENTS, "seconds": kept}
+        results.write_text(json.dumps(figures, indent=1) + "\n")

@@ -49,7 +49,7 @@ def take_dates(
 
         def run() -> None:
             commands = [
-                [sys.executable, "-m", "benchmarks.a_date", raw, tmp_path / str(at)]
+                [sys.executable, "-m", "benchmarks.a_date", str(DAY), raw, tmp_path / str(at)]
                 for at in range(dates)
             ]
             processes = [

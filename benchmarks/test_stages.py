@@ -199,7 +199,8 @@ def test_a_date_in_a_fresh_process(benchmark: BenchmarkFixture, raw: Path, tmp_p
     """File to vectors, imports included, without pictures and checks; its peak memory."""
 
     def date() -> bytes:
-        command = [sys.executable, "-m", "benchmarks.a_date", raw.parents[1], tmp_path / "lake"]
+        where = (raw.parents[1], tmp_path / "lake")
+        command = [sys.executable, "-m", "benchmarks.a_date", str(DAY), *where]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     benchmark.extra_info["peak_bytes"] = json.loads(measure(benchmark, date))["peak_bytes"]

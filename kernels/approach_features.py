@@ -108,8 +108,8 @@ def _alignment() -> pl.Expr:
 def _derivatives(rows: pl.DataFrame) -> pl.DataFrame:
     """First and second derivatives of every series; rows of an episode are adjacent.
 
-    NumPy rather than Polars, whose division rounds the last bits of a column's tail differently:
-    a value must not depend on how many rows follow it.
+    NumPy rather than Polars, which divides by a constant via its reciprocal, but not in every chunk:
+    the last bit of a value would depend on how many rows follow it.
     """
     bar = rows["bar_index_in_episode"].to_numpy()
     derivatives = {}

@@ -64,12 +64,18 @@ class BarsSoFar:
         self._done: list[tuple[pl.DataFrame, Bars, pl.DataFrame]] = []
 
     def add(self, ticks: pl.DataFrame) -> None:
-        """Take in ticks of table `clean_ticks`, later than those before."""
+        """Take in ticks of table `clean_ticks`, later than those before.
+
+        Raises:
+            ValueError: they are not in time order, of which the loop would make nonsense.
+        """
         if ticks.is_empty():
             return
         times = ticks["ts_event"].to_physical()
         if self._symbol is None:
             self._symbol, self._first_ns = ticks["symbol"][0], times[0]
+        if times[0] < self._last_ns or not times.is_sorted():
+            raise ValueError("ticks are not in time order; sort them by ts_event and sequence")
         self._last_ns = times[-1]
         if self._is_too_long():
             return
@@ -121,6 +127,7 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
 
     Raises:
         UnusableDay: the ticks span more than two days.
+        ValueError: they are not in time order.
     """
     bars = BarsSoFar(point)
     for frame in read_ahead(ticks):
@@ -147,9 +154,7 @@ def _table(
     """Table `bar5s`: what the tick loop gives of each bar of a grid, and what follows from it."""
     books = books.select(pl.col(LADDER_COLUMNS).fill_nan(None))
     return conform(
-        grid.select(
-            bar_ts=(pl.col("bar") * BAR_NS).cast(pl.Datetime("ns", "UTC")), symbol=pl.lit(symbol)
-        )
+        grid.select(bar_ts=(pl.col("bar") * BAR_NS).cast(INSTANT), symbol=pl.lit(symbol))
         .hstack(frame_of(bars.twa, [f"bar5s_{stem}_twa" for stem, *_ in STATE]))
         .hstack(_counts(bars))
         .hstack(_flow(bars, "bid", BID))

@@ -20,6 +20,7 @@ from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 STRONG_Z = 2.0
 Z_ROUNDING = 1e-9
 """Two equal walls among eight equal levels have z = 2 exactly; rounding must not decide."""
+_WALL = ("maxz", "maxz_levelidx", "nearest_strong_dist_pts", "nearest_strong_levelidx")
 
 
 @kernel
@@ -49,7 +50,7 @@ def _mean(values) -> float:
 
 @kernel
 def _walls(px, sz, microprice, point, walls) -> None:
-    """Per bar maxz, its level, distance and level of the nearest z >= 2; walls (n, 4).
+    """Per bar `_WALL`, nearest of those with z >= 2, into `walls`, (n, 4).
 
     z = (log1p(size) - mean) / population std over the ten levels, 0 if all sizes are equal.
     """
@@ -123,9 +124,6 @@ def _no_size_without_price() -> Iterator[pl.Expr]:
             BOOK_COLUMNS[f"{side}_px"], BOOK_COLUMNS[f"{side}_{what}"], strict=True
         ):
             yield pl.when(pl.col(px).is_not_null()).then(pl.col(name)).otherwise(0)
-
-
-_WALL = ("maxz", "maxz_levelidx", "nearest_strong_dist_pts", "nearest_strong_levelidx")
 
 
 def frame_of(matrix: np.ndarray, names: list[str]) -> pl.DataFrame:

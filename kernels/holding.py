@@ -23,14 +23,15 @@ two-sided book; ns since when a state exists in it."""
 
 
 class Runs(NamedTuple):
-    """A tile's ticks by bar: runs of n bars, at most as many as ticks.
+    """A tile's ticks by bar: runs of n bars, at most as many as ticks; each field (n,).
 
-    bar: (n,) int64. start: (n,) int64, row in the tile. last: (n,) int64, row of the last two-sided
-        book, -1 if none.
-    wait: (n,) float64 ns that the state before holds within the run's bar.
-    ended: (n,) int64, bar that ends as the run begins, -1 if none does.
-    rest: (n,) float64 ns that the state before holds until then. width: (n,) float64 ns over which
-        that bar is averaged, 0 if it has no state.
+    bar: int64.
+    start: int64, row in the tile.
+    last: int64, row of the last two-sided book, -1 if none.
+    ended: int64, bar that ends as the run begins, -1 if none does.
+    wait: float64 ns that the state before holds within the run's bar.
+    rest: float64 ns that it holds until the bar `ended` is over.
+    width: float64 ns over which that bar is averaged, 0 if it has no state.
     """
 
     bar: np.ndarray

@@ -97,9 +97,20 @@ def _outcome(distance, volume, t, direction) -> tuple[int, float]:
     return code, (first + second) / 2
 
 
+_EPISODE = (
+    "trigger",
+    "start",
+    "stop",
+    "extension_count",
+    "approach_direction",
+    "outcome",
+    "outcome_score",
+)
+
+
 @kernel
 def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
-    """One row an episode: trigger, first bar, last bar, re-touches, direction, outcome, score."""
+    """One row an episode, `_EPISODE`."""
     triggers = _triggers(distance, has_trade, valid_from, end)
     rows = np.empty((triggers.size, len(_EPISODE)))
     for row, t in enumerate(triggers):
@@ -111,17 +122,6 @@ def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
         rows[row, 3], rows[row, 4] = extensions, direction
         rows[row, 5], rows[row, 6] = outcome, score
     return rows
-
-
-_EPISODE = (
-    "trigger",
-    "start",
-    "stop",
-    "extension_count",
-    "approach_direction",
-    "outcome",
-    "outcome_score",
-)
 
 
 def level_episodes(
@@ -149,7 +149,7 @@ def level_episodes(
     rows = episodes.with_columns(bar=pl.int_ranges("start", pl.col("stop") + 1)).explode("bar")
     rows = pl.concat([bars[rows["bar"]], rows], how="horizontal")
     beyond = pl.col("dist_to_level_pts") * pl.col("approach_direction")
-    rows = rows.with_columns(**_keys(day, end - 1)).with_columns(signed_dist_pts=beyond)
+    rows = rows.with_columns(**_keys(day, end - 1, point)).with_columns(signed_dist_pts=beyond)
     return conform(rows, "level_episodes")
 
 
@@ -169,17 +169,16 @@ def _level(bars: pl.DataFrame, level: dict, end: int, point: float) -> pl.DataFr
             level_type=pl.lit(level["level_type"]),
             level_price=pl.lit(level["level_price"]),
             polarity=pl.lit(level["polarity"]),
-            point=pl.lit(point),
             trigger_bar_ts=bars["bar_ts"].gather(rows[:, 0].astype(np.int64)),
         )
     )
 
 
-def _keys(day: date, last: int) -> dict[str, pl.Expr]:
+def _keys(day: date, last: int, point: float) -> dict[str, pl.Expr]:
     """Episode columns of rows that hold a bar beside the head of its episode."""
     to_trigger = pl.col("bar") - pl.col("trigger")
     trigger_ns = pl.col("trigger_bar_ts").to_physical()
-    distance = (pl.col("bar5s_microprice_eob") - pl.col("level_price")) / pl.col("point")
+    distance = (pl.col("bar5s_microprice_eob") - pl.col("level_price")) / point
     has_outcome = pl.col("outcome") != _NO_OUTCOME
     return {
         "episode_id": pl.format(

@@ -1,12 +1,12 @@
-"""What a day's records are of: counts by symbol, and which contract a roll rule keeps."""
+"""Counts a day's records by symbol, and chooses the contract to keep by the roll rule."""
 
 import re
 from datetime import date
 
 import numpy as np
 import polars as pl
-from numba import njit
 
+from kernels.compiling import kernel
 from kernels.errors import UnusableDay
 from kernels.features import ACTION
 from kernels.instrument import Instrument
@@ -27,6 +27,7 @@ _TALLIES = (
     "newest_ts",
     "newest_sequence",
 )
+_RECORDS, _BOOKS, _CROSSED, _VOLUME, _UNDATED, _NEWEST_TS, _NEWEST_SEQUENCE = range(len(_TALLIES))
 _COUNTED = (
     pl.col("symbol").cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1) + 1,
     pl.col("rtype"),
@@ -61,7 +62,7 @@ class Survey:
 
     def table(self) -> pl.DataFrame:
         """One row a symbol: its records by kind, and their traded size."""
-        seen = np.flatnonzero(self._tallies[:, 0])
+        seen = np.flatnonzero(self._tallies[:, _RECORDS])
         symbols = pl.Series("symbol", seen - 1, pl.Int64).replace(-1, None).cast(pl.UInt32)
         return pl.from_numpy(self._tallies[seen], _TALLIES, orient="row").with_columns(
             symbols.cat.to(pl.Categorical).cast(pl.String)
@@ -116,7 +117,7 @@ class Survey:
         return {s: e for s in table["symbol"] if s and (e := expiry(s, root, day))}
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies, is_late) -> None:
     """Add a batch's records to the row of their symbol in `tallies` (int64, `_TALLIES`).
 
@@ -124,19 +125,20 @@ def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies, is_late
     """
     for i in range(symbol.size):
         tally = tallies[symbol[i]]
-        tally[0] += 1
+        tally[_RECORDS] += 1
         if rtype[i] != MBP10_RTYPE:
             continue
         is_crossed = bid[i] >= ask[i]
-        tally[1] += 1
-        tally[2] += is_crossed
-        tally[3] += size[i] if action[i] == _TRADE else 0
+        tally[_BOOKS] += 1
+        tally[_CROSSED] += is_crossed
+        tally[_VOLUME] += size[i] if action[i] == _TRADE else 0
         if is_crossed:
             continue
-        if ts[i] > tally[5] or (ts[i] == tally[5] and sequence[i] >= tally[6]):
-            tally[5], tally[6] = ts[i], sequence[i]
+        newest = tally[_NEWEST_TS]
+        if ts[i] > newest or (ts[i] == newest and sequence[i] >= tally[_NEWEST_SEQUENCE]):
+            tally[_NEWEST_TS], tally[_NEWEST_SEQUENCE] = ts[i], sequence[i]
         else:
-            tally[4] += ts[i] < 0
+            tally[_UNDATED] += ts[i] < 0
             is_late[i] = True
 
 

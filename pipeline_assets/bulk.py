@@ -91,7 +91,8 @@ def chosen_days(config: Backfill) -> list[str]:
         raise dg.Failure("no roots or no stages; name some, or leave it out for all there are")
     _refuse_others("stages", config.stages, CHAIN)
     _refuse_others("roots", config.roots, ROOTS)
-    if {bool(config.start), bool(config.end), not config.dates} == {True, False}:
+    by_range = bool(config.start and config.end)
+    if by_range == bool(config.dates) or bool(config.start) != bool(config.end):
         raise dg.Failure("say which dates, either by `start` and `end` or by `dates`")
     for day in filter(None, [config.start, config.end, *config.dates]):
         if not _is_date(day):

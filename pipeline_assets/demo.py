@@ -4,15 +4,16 @@ python -m pipeline_assets.demo
 """
 
 import argparse
+import sys
 import time
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from dotenv import load_dotenv
 
 from kernels.features import OUTCOME
-from pipeline_assets.definitions import defs
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_folder
 from resources.feed import SimulatedFeed
@@ -22,11 +23,10 @@ from resources.simulated import EVENTS_A_DAY
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
 
 
-def materialise(day: date, instance: dg.DagsterInstance) -> float:
-    """Materialise every asset of a day, recorded in the instance; the seconds it took."""
+def materialise(job: dg.JobDefinition, day: date, instance: dg.DagsterInstance) -> float:
+    """Run the job of all assets for a day, recorded in the instance; the seconds it took."""
     started = time.perf_counter()
-    resolved = defs.resolve_implicit_global_asset_job_def()
-    resolved.execute_in_process(
+    job.execute_in_process(
         instance=instance,
         partition_key=str(day),
         run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
@@ -53,6 +53,7 @@ def summary(lake: Path, root: str, day: date) -> dict[str, object]:
 
 def main() -> None:
     """Simulate what is missing, materialise each day, print a table and where the files lie."""
+    load_dotenv(".env", override=True)  # as Dagster's own commands do
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.demo",
         description=__doc__.partition("\n")[0],
@@ -68,21 +69,23 @@ def main() -> None:
     others = [str(day) for day in options.days if not trading_days.has_partition_key(str(day))]
     if others:
         parser.error(f"not trading days: {', '.join(others)}")
+    try:
+        from pipeline_assets.definitions import defs
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    job = defs.resolve_implicit_global_asset_job_def()
     feed, rows = SimulatedFeed(raw_folder(), options.events), []
     print("The first day also compiles the kernels; they are cached from then on.")
     with dg.DagsterInstance.get() as instance:
         for day in options.days:
             for root in all_roots():
-                print(
-                    f"{day} {root}: simulating {options.events:,} events unless it has files",
-                    flush=True,
-                )
+                print(f"{day} {root}: raw files, simulated unless there ...", flush=True)
                 try:
                     feed.fetch(root, day)
                 except ValueError as error:
                     parser.error(str(error))
             print(f"{day}: materialising ...", flush=True)
-            seconds = materialise(day, instance)
+            seconds = materialise(job, day, instance)
             rows += [
                 summary(lake_folder(), instrument.root, day) | {"seconds": round(seconds, 1)}
                 for instrument in instruments()

@@ -87,9 +87,9 @@ class ProcessADate(dg.Executor):
 def _with_dates_not_begun(
     plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
 ) -> ExecutionPlan:
-    """The plan of a run; if it takes up one that was ended, with every date which that left undone.
+    """The plan; if the run re-executes another, with the dates, too, that the other never began.
 
-    Dagster takes up the dates that failed or were interrupted, but none that had not begun.
+    Dagster takes up only those that failed or were interrupted.
     """
     if plan_context.dagster_run.tags.get(RESUME_RETRY_TAG) != "true":
         return execution_plan
@@ -160,7 +160,8 @@ def end_with_the_run() -> None:
 def share_cores(run: dg.DagsterRun) -> None:
     """Have Polars start as many threads here as leave each of the run's dates its share of the cores.
 
-    The environment has the last word. Nothing may have used Polars before.
+    The environment has the last word. Nothing may have used Polars before; that it is imported is too
+    late for `os.environ`, which it read then.
     """
     if POLARS_THREADS not in os.environ:
         threads = str(max(1, usable_cores() // int(run.tags[DATES_AT_ONCE])))

@@ -87,8 +87,9 @@ def _damaged(tables: LakeDay) -> Iterator[str]:
 
 def _remedy(tables: LakeDay) -> str:
     return (
-        "materialise the day, dagster asset materialize -m pipeline_assets.definitions"
-        f" --select group:{tables.root.lower()} --partition {tables.day}"
+        f"materialise the day, MBP10_ROOTS={tables.root} dagster asset materialize"
+        f" -m pipeline_assets.definitions --select group:{tables.root.lower()}"
+        f" --partition {tables.day}"
     )
 
 

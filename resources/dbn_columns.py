@@ -8,8 +8,8 @@ from typing import NamedTuple
 import databento_dbn
 import numpy as np
 import polars as pl
-from numba import njit
 
+from kernels.compiling import kernel
 from resources.dbn_records import MBP10_DTYPE, MBP10_RTYPE, REDELIVER, UNDEF_PRICE, DbnError
 
 UNDEF_TIMESTAMP = databento_dbn.UNDEF_TIMESTAMP
@@ -99,7 +99,7 @@ def _key(instrument_id: int, day: int) -> int:
     return (instrument_id << 32) + day
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _interval(keys, ends, instrument_id, ts_recv):
     """Row of each record's mapping interval, 0 for none; a record is mostly like one just before."""
     found = np.empty(instrument_id.size, np.uint32)
@@ -186,7 +186,7 @@ def _take_apart(
     return dict(zip(names, (*prices, *longs, *shorts), strict=True))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _spread(records, rows, words, places, shifts, prices, longs, shorts) -> None:
     """Fields of some records to an array each, a tile of records at a time.
 
@@ -259,7 +259,7 @@ def _codes(
     return series.cat.to(dtype)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _look_up(raw, lookup, codes) -> bool:
     """The codes of letters, in the lowest eight bits of `raw`; whether one is unknown."""
     has_unknown = False

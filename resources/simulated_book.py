@@ -1,13 +1,12 @@
 """The order book of the simulated market: lots and orders by price, changed by MBP-10 records.
 
 A book's prices are indices: whole ticks above its `origin`. Everything here runs inside the kernel
-of `simulated_market`; Numba does not see an edit of this file there, so delete its cache then, all
-`__pycache__/numba-*`.
+of `simulated_market`.
 """
 
 import numpy as np
-from numba import njit
 
+from kernels.compiling import inner
 from resources.dbn_records import LEVELS, MBP10_DTYPE, UNDEF_PRICE
 
 LEVEL_DTYPE = np.dtype(
@@ -46,11 +45,8 @@ USUAL_LOTS = np.array([24.0, 36.0, 42.0, 46.0, 48.0, 50.0, 50.0, 48.0, 46.0, 44.
 ORDER_LOTS = np.repeat([1, 2, 3, 5, 10, 20, 50], [52, 18, 10, 10, 6, 3, 1])
 LOTS_PER_ORDER = 4
 
-inlined = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""Compiles what only kernels call: without the wrappers for Python, half the compile time."""
 
-
-@inlined
+@inner
 def uniform(state: np.void) -> float:
     """Return a draw from [0, 1) by splitmix64 on `state.rng`."""
     state.rng += np.uint64(0x9E3779B97F4A7C15)
@@ -61,31 +57,31 @@ def uniform(state: np.void) -> float:
     return np.int64(z >> np.uint64(11)) * 2.0**-53
 
 
-@inlined
+@inner
 def below(state: np.void, n: int) -> int:
     """Return a uniform draw from 0 ... n-1."""
     return np.int64(uniform(state) * n)
 
 
-@inlined
+@inner
 def pick(state: np.void, values: np.ndarray) -> int:
     """Return one of `values`, each equally likely."""
     return values[below(state, values.size)]
 
 
-@inlined
+@inner
 def outward(side: int) -> int:
     """Return the step, in ticks, away from the other side."""
     return -1 if side == BID else 1
 
 
-@inlined
+@inner
 def usual_lots(book: np.void, ticks: int) -> float:
     """Return the lots usual on a level that many ticks from the best price."""
     return USUAL_LOTS[min(ticks, USUAL_LOTS.size - 1)] * book.thickness
 
 
-@inlined
+@inner
 def add(book: np.void, record: np.void, side: int, index: int, lots: int) -> None:
     """Add an order."""
     book.lots[side, index] += lots
@@ -93,7 +89,7 @@ def add(book: np.void, record: np.void, side: int, index: int, lots: int) -> Non
     describe(book, record, ADD, side, index, lots)
 
 
-@inlined
+@inner
 def cancel(
     state: np.void, book: np.void, record: np.void, side: int, index: int, lots: int
 ) -> None:
@@ -105,21 +101,21 @@ def cancel(
         _retreat(state, book, side)
 
 
-@inlined
+@inner
 def resize(book: np.void, record: np.void, side: int, index: int, old: int, new: int) -> None:
     """Change an order's lots; the record's size is the new one."""
     book.lots[side, index] += new - old
     describe(book, record, MODIFY, side, index, new)
 
 
-@inlined
+@inner
 def pick_order(state: np.void, book: np.void, side: int, index: int) -> int:
     """Return the lots of one of the level's orders, leaving each of the others at least a lot."""
     lots, orders = book.lots[side, index], book.orders[side, index]
     return lots if orders == 1 else min(pick(state, ORDER_LOTS), lots - orders + 1)
 
 
-@inlined
+@inner
 def empty(book: np.void, centre: int) -> None:
     """Remove all orders; the book is to be rebuilt around price index `centre`."""
     book.lots[:] = 0
@@ -128,7 +124,7 @@ def empty(book: np.void, centre: int) -> None:
     book.best[ASK] = centre + 1
 
 
-@inlined
+@inner
 def populate(state: np.void, book: np.void, side: int, ticks: int) -> None:
     """Put usual orders on the level that many ticks from the best price."""
     index = book.best[side] + ticks * outward(side)
@@ -137,7 +133,7 @@ def populate(state: np.void, book: np.void, side: int, ticks: int) -> None:
     book.orders[side, index] = 1 + lots // LOTS_PER_ORDER
 
 
-@inlined
+@inner
 def populate_deep(state: np.void, book: np.void, side: int) -> None:
     """Populate what is empty from ten ticks behind the best price; a few levels stay empty."""
     for ticks in range(LEVELS, KEPT_TICKS):
@@ -146,7 +142,7 @@ def populate_deep(state: np.void, book: np.void, side: int) -> None:
             populate(state, book, side, ticks)
 
 
-@inlined
+@inner
 def _retreat(state, book, side):
     """Move the best price out to the next level with orders."""
     while book.lots[side, book.best[side]] == 0:
@@ -154,7 +150,7 @@ def _retreat(state, book, side):
     populate_deep(state, book, side)
 
 
-@inlined
+@inner
 def describe(book: np.void, record: np.void, action: int, side: int, index: int, lots: int) -> None:
     """Write what happened to `lots` at price `index` of a side, before the level is gone."""
     record.price = (book.origin + index) * book.tick
@@ -165,7 +161,7 @@ def describe(book: np.void, record: np.void, action: int, side: int, index: int,
     record.depth = _depth(book, side, index)
 
 
-@inlined
+@inner
 def _depth(book, side, index):
     """Return the number of levels better than price `index`."""
     depth, better = 0, book.best[side]
@@ -175,7 +171,7 @@ def _depth(book, side, index):
     return depth
 
 
-@inlined
+@inner
 def write_levels(book: np.void, record: np.void) -> None:
     """Write the book's ten best levels of either side."""
     for side in range(2):
@@ -191,7 +187,7 @@ def write_levels(book: np.void, record: np.void) -> None:
             write_level(record.levels[missing], side, UNDEF_PRICE, 0, 0)
 
 
-@inlined
+@inner
 def write_level(level: np.void, side: int, price: int, lots: int, orders: int) -> None:
     """Write one side of a level, the price in 1e-9 points."""
     if side == BID:

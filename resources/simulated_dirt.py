@@ -1,8 +1,8 @@
 """The flaws of real MBP-10 files, added at small rates to simulated records."""
 
 import numpy as np
-from numba import njit
 
+from kernels.compiling import inner, kernel
 from resources.dbn_records import FLAG_BAD_TS_RECV, LEVELS, UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
@@ -12,7 +12,6 @@ from resources.simulated_book import (
     SIDE_NONE,
     TRADE,
     below,
-    inlined,
     uniform,
     write_level,
 )
@@ -36,7 +35,7 @@ def open_dirt(midnight_ns: int, seed: int) -> np.ndarray:
     return np.array([(seed, midnight_ns)], DIRT_DTYPE)
 
 
-@njit(cache=True)
+@kernel
 def soil(dirt: np.ndarray, block: np.ndarray) -> None:
     """Spoil a few of the block's records (RECORD_DTYPE) in place."""
     for i in range(block.size):
@@ -47,7 +46,7 @@ def soil(dirt: np.ndarray, block: np.ndarray) -> None:
             _soil_trade(block[i], below(dirt[0], TRADE_FLAWS))
 
 
-@inlined
+@inner
 def _soil_record(dirt, record, flaw):
     if flaw == LOCKED:
         _raise_bid(record.levels[0], 0)
@@ -63,7 +62,7 @@ def _soil_record(dirt, record, flaw):
         _delay(dirt, record)
 
 
-@inlined
+@inner
 def _soil_trade(record, flaw):
     if flaw == SIDELESS_TRADE:
         record.side = SIDE_NONE
@@ -77,14 +76,14 @@ def _soil_trade(record, flaw):
         record.size = 0
 
 
-@inlined
+@inner
 def _raise_bid(top, spreads):
     """Lift the best bid to the ask, and that many spreads beyond."""
     if top.bid_px != UNDEF_PRICE and top.ask_px != UNDEF_PRICE:
         top.bid_px = top.ask_px + spreads * (top.ask_px - top.bid_px)
 
 
-@inlined
+@inner
 def _undefine_levels(dirt, levels):
     """Undefine one side's levels from some level on, or that level alone; never the best alone."""
     side, first = below(dirt, 2), below(dirt, LEVELS)
@@ -93,7 +92,7 @@ def _undefine_levels(dirt, levels):
         write_level(levels[level], side, UNDEF_PRICE, 0, 0)
 
 
-@inlined
+@inner
 def _delay(dirt, record):
     """Set the event back in time, so that its record comes after later ones."""
     most = MOST_VERY_LATE_NS if below(dirt, VERY_LATE_ONE_IN) == 0 else MOST_LATE_NS

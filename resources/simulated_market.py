@@ -9,8 +9,8 @@ gives the same records on every platform.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from kernels.compiling import inner, kernel
 from resources.dbn_records import FLAG_LAST, FLAG_SNAPSHOT, LEVELS, UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
@@ -28,7 +28,6 @@ from resources.simulated_book import (
     cancel,
     describe,
     empty,
-    inlined,
     outward,
     pick,
     pick_order,
@@ -112,14 +111,14 @@ def open_market(
     return Market(state, books)
 
 
-@njit(cache=True)
+@kernel
 def advance(market: Market, block: np.ndarray) -> None:
     """Fill `block` (RECORD_DTYPE) with the market's next records."""
     for i in range(block.size):
         _write_record(market.state[0], market.books, block[i])
 
 
-@inlined
+@inner
 def _write_record(state, books, record):
     state.records_left -= 1
     state.records_unclocked += 1
@@ -141,7 +140,7 @@ def _write_record(state, books, record):
     write_levels(books[state.book], record)
 
 
-@inlined
+@inner
 def _begin_event(state, books, record):
     state.sequence += 1
     if state.unopened_books > 0:
@@ -160,7 +159,7 @@ def _begin_event(state, books, record):
         _change_orders(state, book, record)
 
 
-@inlined
+@inner
 def _open_book(state, books, record):
     """Clear the next of the books that the day begins with."""
     if state.unopened_books == books.size:
@@ -171,7 +170,7 @@ def _open_book(state, books, record):
     _clear(state, books[state.book], record)
 
 
-@inlined
+@inner
 def _pick_book(state, books):
     draw = uniform(state) - books[0].share
     state.book = 0
@@ -180,7 +179,7 @@ def _pick_book(state, books):
         draw -= books[state.book].share
 
 
-@inlined
+@inner
 def _advance_clock(state):
     """Spread the activity ahead over the records left; move the fair value by the same clock."""
     mean_gap = (1.0 - state.elapsed) * state.records_unclocked / (state.records_left + 1)
@@ -195,7 +194,7 @@ def _advance_clock(state):
     _read_clock(state)
 
 
-@inlined
+@inner
 def _read_clock(state):
     """Set the event's times from the share of the day's activity that is over."""
     while state.activity[state.minute + 1] <= state.elapsed:
@@ -209,14 +208,14 @@ def _read_clock(state):
     state.ts_in_delta = GATEWAY_NS + below(state, GATEWAY_NS)
 
 
-@inlined
+@inner
 def _near_normal(state):
     """Return a draw of mean 0 and variance 1, from four uniform ones."""
     total = uniform(state) + uniform(state) + uniform(state) + uniform(state)
     return (total - 2.0) * np.sqrt(3.0)
 
 
-@inlined
+@inner
 def _tilt(state, book):
     """Return how the fair value presses on the mid, from -1 (sellers only) to 1 (buyers only)."""
     mid = 0.5 * (book.best[BID] + book.best[ASK])
@@ -224,7 +223,7 @@ def _tilt(state, book):
     return min(max(distance / FULL_TILT_TICKS, -1.0), 1.0)
 
 
-@inlined
+@inner
 def _clear(state, book, record):
     empty(book, CENTRE + np.int64(book.follow * state.fair_ticks))
     state.rebuild_levels = 2 * LEVELS
@@ -234,7 +233,7 @@ def _clear(state, book, record):
     record.flags = FLAG_SNAPSHOT
 
 
-@inlined
+@inner
 def _rebuild_level(state, book, record):
     ticks, side = divmod(2 * LEVELS - state.rebuild_levels, 2)
     index = book.best[side] + ticks * outward(side)
@@ -247,7 +246,7 @@ def _rebuild_level(state, book, record):
         populate_deep(state, book, ASK)
 
 
-@inlined
+@inner
 def _improve(state, book, record):
     """Narrow the spread, more likely on the side that the fair value calls for."""
     side = BID if uniform(state) < 0.5 + 0.5 * _tilt(state, book) else ASK
@@ -256,7 +255,7 @@ def _improve(state, book, record):
     add(book, record, side, book.best[side], lots)
 
 
-@inlined
+@inner
 def _trade(state, book, record):
     """Begin a trade: reported level by level, then removed from the book order by order."""
     tilt = _tilt(state, book)
@@ -274,7 +273,7 @@ def _trade(state, book, record):
     _report_trade(state, book, record)
 
 
-@inlined
+@inner
 def _report_trade(state, book, record):
     """Report what trades at the next level; the book stays as it is."""
     side = state.resting_side
@@ -287,7 +286,7 @@ def _report_trade(state, book, record):
     state.trade_index += outward(side)
 
 
-@inlined
+@inner
 def _remove_fill(state, book, record):
     """Cancel the best level's next filled order, or modify it if it is filled in part."""
     side = state.resting_side
@@ -301,7 +300,7 @@ def _remove_fill(state, book, record):
         resize(book, record, side, index, order, order - filled)
 
 
-@inlined
+@inner
 def _change_orders(state, book, record):
     """Add, cancel or modify an order; sizes revert to the usual, tilted by the fair value."""
     side, ticks = below(state, 2), pick(state, DEPTH_TICKS)

@@ -190,6 +190,16 @@ def test_bars_of_a_busy_hour_depend_on_neither_batch_nor_threads(busy_ticks, bat
     assert bars_of(busy_ticks, 1.0, batch, threads) == bars_of(busy_ticks, 1.0, 100_000, 1)
 
 
+@pytest.mark.parametrize("size", [50, 5_000])
+def test_ticks_out_of_order_are_refused(size, busy_ticks, monkeypatch):
+    """Within a batch and from one to the next; they would make bars of nonsense."""
+    monkeypatch.setattr(sys.modules["kernels.bar5s"], "_BATCH", size)
+    ticks = busy_ticks.lazy().collect().head(1_000)
+    swapped = pl.concat([ticks[:500], ticks[550:600], ticks[500:550], ticks[600:]])
+    with pytest.raises(ValueError, match="not in time order; sort them by ts_event"):
+        kernels.bar5s(swapped.lazy())
+
+
 def test_bars_do_not_depend_on_how_many_follow(day_file):
     """Also where they are as many as the columns of a matrix that they come in."""
     records = read_dbn(day_file(50_000, False))

@@ -232,6 +232,7 @@ def test_missing_tables_are_named_with_the_remedy(spoilt):
         day_report(spoilt)
     assert "setup_vectors/2025-06-05.parquet" in str(error.value)
     assert "bar5s/2025-06-05.parquet" not in str(error.value)
+    assert "MBP10_ROOTS=ES dagster asset materialize" in str(error.value)
     assert "--select group:es --partition 2025-06-05" in str(error.value)
 
 
