@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 
+PORT ?= 3000
+
 .PHONY: install demo test ui bench curves docs lock
 
 install: .venv/installed  ## create .venv from the lock file, byte-compiled
@@ -23,8 +25,8 @@ test: install  ## lint and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-ui: install  ## the Dagster UI, http://localhost:3000
-	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
+ui: install  ## the Dagster UI, http://localhost:3000, or PORT=...
+	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
 
 bench: install  ## measure; the table is printed, the figures are kept in benchmarks/results.json
 	$(BIN)/python -m pytest benchmarks/test_stages.py --keep --benchmark-columns=median,iqr,min,max,rounds

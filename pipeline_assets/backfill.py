@@ -26,24 +26,29 @@ def main() -> None:
     # What follows takes two seconds to load, too.
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
+    from dagster._core.errors import DagsterHomeNotSetError
     from dagster._utils.interrupts import capture_interrupts
 
     try:
+        from pipeline_assets import definitions
         from pipeline_assets.bulk import Backfill, backfill, chosen_days
     except ValueError as error:
         sys.exit(f"error: {error}")
+    from pipeline_assets.jobs import UNDER_ITS_JOB
     from pipeline_assets.progress import summary_of
 
     config = vars(_parser(backfill.description, Backfill.model_fields).parse_args())
     try:
         chosen_days(Backfill(**config))
         instance = dg.DagsterInstance.get()
+    except DagsterHomeNotSetError:
+        sys.exit("error: DAGSTER_HOME is not set; export DAGSTER_HOME=$PWD/dagster_home")
     except (dg.Failure, dg.DagsterError) as error:
         sys.exit(f"error: {error}")
-    definitions = ReconstructableRepository.for_module("pipeline_assets.definitions", "defs")
-    job = definitions.get_reconstructable_job(backfill.name)
+    loaded = ReconstructableRepository.for_module(definitions.__name__, "defs")
+    job = loaded.get_reconstructable_job(backfill.name)
     with instance, _without_starts_of_processes(instance) as quiet, capture_interrupts():
-        result = dg.execute_job(job, quiet, config)
+        result = dg.execute_job(job, quiet, config, tags=UNDER_ITS_JOB)
         became = summary_of(quiet, result.run_id) or "see the error above"
         if not result.success:
             sys.exit(f"error: run {result.run_id} failed: {became}")

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.capacity import dates_at_once
-from pipeline_assets.checks import findings
+from pipeline_assets.checks import judge
 from pipeline_assets.order_book import trading_day
 from pipeline_assets.panel import describe
 from pipeline_assets.partitions import trading_days, why_closed
@@ -93,7 +93,7 @@ def chosen_days(config: Backfill) -> list[str]:
     _refuse_others("roots", config.roots, ROOTS)
     by_range = bool(config.start and config.end)
     if by_range == bool(config.dates) or bool(config.start) != bool(config.end):
-        raise dg.Failure("say which dates, either by `start` and `end` or by `dates`")
+        raise dg.Failure("say which dates, either by `start` and `end` or by `dates`, not both")
     for day in filter(None, [config.start, config.end, *config.dates]):
         if not _is_date(day):
             raise dg.Failure(f"{day!r} is not a date; write it YYYY-MM-DD")
@@ -195,7 +195,7 @@ def _recorded(
     key, day = asset_key(tables.root, table), tables.day
     metadata = describe(tables, table, seconds)
     yield materialisation(context.instance, _asset(context, key), day, metadata)
-    found = list(findings(tables, table))
+    found = judge(tables, table)
     yield from evaluations(context.instance, key, day, found)
     faults = [finding.message for check, finding in found if check.is_fatal and not finding.passed]
     if faults:
@@ -229,5 +229,8 @@ def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) 
     tags=BULK | _NO_LIMIT | _RETRIED_WHOLE,
 )
 def backfill() -> None:
-    """Make many dates in one run: a year, or what is missing of it."""
+    """Make many dates in one run: a year, or what is missing of it.
+
+    Say which, either by `start` and `end`, such as 2025-01-01, or by `dates`.
+    """
     plan().map(lambda planned: one_date(planned=planned))

@@ -14,6 +14,7 @@ import polars as pl
 from dotenv import load_dotenv
 
 from kernels.features import OUTCOME
+from pipeline_assets.jobs import UNDER_ITS_JOB, trading_day
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_folder
 from resources.feed import SimulatedFeed
@@ -29,6 +30,7 @@ def materialise(job: dg.JobDefinition, day: date, instance: dg.DagsterInstance) 
     job.execute_in_process(
         instance=instance,
         partition_key=str(day),
+        tags=UNDER_ITS_JOB,
         run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
     )
     return time.perf_counter() - started
@@ -73,7 +75,7 @@ def main() -> None:
         from pipeline_assets.definitions import defs
     except ValueError as error:
         sys.exit(f"error: {error}")
-    job = defs.resolve_implicit_global_asset_job_def()
+    job = defs.resolve_job_def(trading_day.name)
     feed, rows = SimulatedFeed(raw_folder(), options.events), []
     print("The first day also compiles the kernels; they are cached from then on.")
     with dg.DagsterInstance.get() as instance:

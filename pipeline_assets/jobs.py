@@ -3,15 +3,19 @@
 from datetime import date
 
 import dagster as dg
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from pipeline_assets.raw import RAW, asset_key
 from pipeline_assets.stages import STAGES
+
+UNDER_ITS_JOB = {REPOSITORY_LABEL_TAG: "__repository__@pipeline_assets.definitions"}
+"""The tag by which the UI lists a run under its job; one that a shell begins has none of its own."""
 
 trading_day = dg.define_asset_job("trading_day", description="Raw files to setup vectors of a day.")
 
 
 def request(root: str, day: date, run_key: str) -> dg.RunRequest:
-    """A run of all assets of a root for a day; by the sensor a key is run once, by the schedule once a tick."""
+    """A run of all assets of a root for a day; the sensor runs a key once, the schedule once a tick."""
     names = [RAW, *(stage.table for stage in STAGES)]
     return dg.RunRequest(
         run_key=run_key,

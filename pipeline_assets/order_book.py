@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from kernels.instrument import Instrument
-from pipeline_assets.checks import CHECKS, findings, severity
+from pipeline_assets.checks import CHECKS, judge, severity
 from pipeline_assets.panel import definition_metadata
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, raw_dbn
@@ -75,7 +75,7 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         tables = LakeDay(Path(context.resources.io_manager.base_dir), root, day)
         if isinstance(made.table, pl.DataFrame):
             tables.hold(stage.table, made.table)
-        for check, finding in findings(tables, stage.table):
+        for check, finding in judge(tables, stage.table):
             yield dg.AssetCheckResult(
                 check_name=check.name,
                 passed=finding.passed,

@@ -49,9 +49,9 @@ def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.Metada
         "picture": dg.MetadataValue.md(previews.as_markdown(previews.draw(tables, table))),
         "dagster/row_count": dg.MetadataValue.int(rows),
         "dagster/size_bytes": dg.MetadataValue.int(tables.path(table).stat().st_size),
-        "seconds": dg.MetadataValue.float(seconds),
+        "seconds": _typed(round(seconds, 3)),
         "peak_memory_bytes": dg.MetadataValue.int(peak_memory()),
-        **({} if ticks is None else {"ticks_per_second": dg.MetadataValue.float(ticks / seconds)}),
+        **({} if ticks is None else {"ticks_per_second": _typed(round(ticks / seconds, 1))}),
         **{name: _typed(figure) for name, figure in followed.items()},
     }
 
@@ -65,7 +65,7 @@ def _typed(figure: Figure) -> dg.MetadataValue:
         case int():
             return dg.MetadataValue.int(figure)
         case _:
-            return dg.MetadataValue.float(figure)
+            return dg.MetadataValue.float(float(f"{figure:.8g}"))
 
 
 def definition_metadata(root: str, table: str) -> dict[str, object]:

@@ -15,11 +15,15 @@ from dagster._core.storage import sql
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
-from pipeline_assets.bulk import backfill
 from pipeline_assets.compute_logs import show_by_thread
-from pipeline_assets.definitions import defs
 from pipeline_assets.event_log import keep_databases_open
 from pipeline_assets.previews.style import notice, png
+
+try:
+    from pipeline_assets.bulk import backfill
+    from pipeline_assets.definitions import defs
+except ValueError:
+    sys.exit(1)  # A setting makes no sense, as whoever began this server says.
 
 LATER = (
     "dagster._cli",

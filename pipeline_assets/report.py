@@ -68,12 +68,15 @@ def write_report(page: str, output: Path) -> None:
 
 
 def _refuse_missing(tables: LakeDay) -> None:
-    missing = [path for path in map(tables.path, TABLES) if not path.exists()]
+    missing = [table for table in TABLES if not tables.path(table).exists()]
     if missing:
-        folder = tables.lake / tables.root.lower()
+        named = (
+            f"{table} (refused by its checks)" if tables.is_refused(table) else table
+            for table in missing
+        )
         raise MissingTables(
-            f"{tables.root} {tables.day} lacks {len(missing)} of {len(TABLES)} tables in {folder}:"
-            f" {', '.join(str(path.relative_to(folder)) for path in missing)};"
+            f"{tables.root} {tables.day} lacks {len(missing)} of {len(TABLES)} tables in"
+            f" {tables.lake / tables.root.lower()}: {', '.join(named)};"
             f" {_remedy(tables)}, or name another lake with --lake"
         )
 

@@ -14,10 +14,16 @@ from pipeline_assets.settings import all_roots
 from pipeline_assets.stages import STAGES
 
 CAUGHT_UP_DAYS = 7
-"""Trading days that are looked at of an evening: its own, five missed ones, and a known one before."""
+"""Trading days an evening looks at: its own, up to five missed ones, and a known one before them."""
 
 
-@dg.schedule(job=trading_day, cron_schedule="30 18-21 * * 1-5", execution_timezone=NEW_YORK.key)
+@dg.schedule(
+    job=trading_day,
+    cron_schedule="30 18-21 * * 1-5",
+    execution_timezone=NEW_YORK.key,
+    description="Makes the trading day that ended, at 18:30 New York; tries again at 19:30, 20:30 and"
+    " 21:30 what failed.",
+)
 def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """One run a root at 18:30 New York time; what failed is tried again at 19:30, 20:30 and 21:30.
 

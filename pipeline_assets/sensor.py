@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import extract_data_version_from_entry
 
 from pipeline_assets.jobs import request, trading_day
-from pipeline_assets.partitions import trading_days
+from pipeline_assets.partitions import trading_days, why_closed
 from pipeline_assets.raw import RAW, asset_key, content_version
 from pipeline_assets.recording import latest
 from pipeline_assets.settings import all_roots, raw_folder
@@ -23,7 +23,7 @@ from resources.raw_files import dbn_files, raw_files
 DAYS_A_TICK = 20
 """Days whose files are read in one evaluation, 100 MB in 0.2 s."""
 SECONDS_A_TICK = 20
-"""After which no other day's are begun with: Dagster allows an evaluation a minute."""
+"""After which no further day is begun with: Dagster allows an evaluation a minute."""
 SETTLED_SECONDS = 10
 """A file changed more recently may still be written to."""
 
@@ -33,7 +33,11 @@ _Files = list[tuple[str, int, int]]
 """Name, size and time of change (ns) of each file."""
 
 
-@dg.sensor(job=trading_day, minimum_interval_seconds=30)
+@dg.sensor(
+    job=trading_day,
+    minimum_interval_seconds=30,
+    description="Makes each day whose raw file arrives or changes, late or corrected ones included.",
+)
 def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """A run for each day whose raw files are new or changed, delivered late or again included.
 
@@ -47,13 +51,13 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     for root, label, files in _found():
         key, digest = f"{root}/{label}", _digest(files)
         if before.get(key) != digest:
-            day = _trading_day(label)
-            if day is None:
+            if why := _why_ignored(label):
                 names = ", ".join(name for name, _, _ in files)
-                context.log.info(f"{root}: no trading day in the name of {names}; ignored")
+                context.log.info(f"{root}: {names} ignored, {why}")
             elif is_late or days_read == DAYS_A_TICK or not _are_settled(files):
                 continue
             else:
+                day = date.fromisoformat(label)
                 try:
                     requests += _wanted(context.instance, root, day)
                 except OSError as error:
@@ -96,12 +100,15 @@ def _are_settled(files: _Files) -> bool:
     return all(abs(now - changed) > SETTLED_SECONDS * 1e9 for _, _, changed in files)
 
 
-def _trading_day(label: str) -> date | None:
+def _why_ignored(label: str) -> str | None:
+    """Why files of a label are no trading day's; None if they are one's."""
     try:
         day = date.fromisoformat(label)
     except ValueError:
+        return "named without a date"
+    if trading_days.has_partition_key(str(day)):
         return None
-    return day if trading_days.has_partition_key(str(day)) else None
+    return f"{day} is no trading day: {why_closed(day) or 'the calendar does not reach to it'}"
 
 
 def _wanted(instance: dg.DagsterInstance, root: str, day: date) -> list[dg.RunRequest]:

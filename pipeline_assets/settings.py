@@ -80,10 +80,11 @@ def roll_rule() -> str:
     Raises:
         ValueError: if it can be no rule.
     """
-    rule = os.environ.get("MBP10_ROLL", "volume")
+    text = os.environ.get("MBP10_ROLL", "volume")
+    rule = text.lower() if text.lower() in ("volume", "calendar") else text.upper()
     if not re.fullmatch(r"volume|calendar|[A-Z]+\d{1,2}", rule):
         raise ValueError(
-            f"MBP10_ROLL is {rule!r}; set it to volume, calendar or a contract like ESM5"
+            f"MBP10_ROLL is {text!r}; set it to volume, calendar or a contract like ESM5"
         )
     return rule
 

@@ -1,5 +1,7 @@
 """The Parquet lake: `<lake>/<root>/<table>/<day>.parquet`, zstd level 2, atomic, read lazily.
 
+A table that a check refuses loses its name to `.<day>.refused`, which no reader takes for a table.
+
 A file carries, as Parquet key-value metadata, what its stage had to say beside the table (its
 facts): the contract kept, what was dropped. So the lake alone tells all there is to know of a day.
 """
@@ -107,6 +109,16 @@ class LakeDay:
         """
         return self._held[table] if table in self._held else _scan(self.path(table))
 
+    def refuse(self, table: str) -> None:
+        """Take a table its name: it is there for whoever wants to see what is wrong with it only."""
+        self._held.pop(table, None)
+        path = self.path(table)
+        path.replace(_refused(path))
+
+    def is_refused(self, table: str) -> bool:
+        """Whether the latest table made was refused."""
+        return _refused(self.path(table)).exists()
+
     def facts(self, table: str) -> Facts:
         """What the stage said of a table beside its rows."""
         return read_facts(self.path(table))
@@ -115,9 +127,10 @@ class LakeDay:
 def _scan(path: Path) -> pl.LazyFrame:
     """A table's file, lazily; its path is no pattern, whatever is in it."""
     if not path.exists():
+        why = "was refused by its checks" if _refused(path).exists() else "is not there"
         raise TableMissing(
-            f"no {path.parent.name} of {path.parent.parent.name.upper()} for {path.stem}: {path} is"
-            f" not there; materialise that day"
+            f"no {path.parent.name} of {path.parent.parent.name.upper()} for {path.stem}: {path}"
+            f" {why}; materialise that day"
         )
     return pl.scan_parquet(path, glob=False)
 
@@ -131,6 +144,7 @@ def write_table(made: Made, path: Path) -> None:
     try:
         with whole_file(path) as part:
             made.into(partial(_sink, part))
+        _refused(path).unlink(missing_ok=True)
     except (OSError, pl.exceptions.ComputeError) as error:
         if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
             raise
@@ -185,3 +199,7 @@ def read_facts(path: Path) -> Facts:
 def table_path(lake: Path, root: str, table: str, day: object) -> Path:
     """Where a root's table of a day lies."""
     return lake / root.lower() / table / f"{day}.parquet"
+
+
+def _refused(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.refused")

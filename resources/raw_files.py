@@ -33,7 +33,7 @@ def raw_files(raw: Path, root: str, day: date) -> list[Path]:
     files = {path.name.removesuffix(".zst"): path for path in found}
     if not files:
         raise RawDataMissing(
-            f"no raw file of {root} for {day}: nothing like *{day:%Y%m%d}*.dbn.zst in {folder};"
+            f"no raw file of {root} for {day}: neither *{day:%Y%m%d}*.dbn.zst nor .dbn in {folder};"
             f" put the day's MBP-10 file there"
         )
     return [files[name] for name in sorted(files)]

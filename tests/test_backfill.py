@@ -131,7 +131,7 @@ def test_each_field_of_the_config_is_an_option() -> None:
         ("--dates 2025-06-03 --roots", "no roots or no stages; name some"),
         ("--start 2025-06-04 --end 2025-06-03", "end 2025-06-03 is before start"),
         ("--dates 2025-06-03 --stages ticks", "not stages: ticks; stages are raw_dbn, clean_ticks"),
-        ("--dates 2025-06-03", "The environment variable $DAGSTER_HOME is not set"),
+        ("--dates 2025-06-03", "DAGSTER_HOME is not set; export DAGSTER_HOME=$PWD/dagster_home"),
     ],
 )
 def test_a_mistake_is_told_before_a_run_begins(options: str, complaint: str) -> None:
@@ -141,10 +141,24 @@ def test_a_mistake_is_told_before_a_run_begins(options: str, complaint: str) -> 
     assert "Traceback" not in run.stderr
 
 
-def test_settings_may_lie_in_a_file_as_for_dagsters_commands(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("MBP10_ROOTS=ES,SI\n")
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("MBP10_ROOTS=ES,SI", "MBP10_ROOTS names SI, known are ES"),
+        ("MBP10_ROLL=front", "MBP10_ROLL is 'front'; set it to volume, calendar or"),
+        ("MBP10_FEED=ftp", "MBP10_FEED is 'ftp'; set it to folder, databento or simulated"),
+        ("MBP10_LAKE=", "MBP10_LAKE is empty; set it to a folder"),
+        ("MBP10_DATES_AT_ONCE=0", "MBP10_DATES_AT_ONCE is '0'; set it to"),
+    ],
+)
+def test_a_senseless_setting_is_told_in_a_line(
+    setting: str, complaint: str, tmp_path: Path
+) -> None:
+    """Settings may lie in a file, as for Dagster's commands."""
+    (tmp_path / ".env").write_text(f"{setting}\n")
     said = backfill("--dates", str(THERE), folder=tmp_path).stderr
-    assert said.startswith("error: MBP10_ROOTS names SI, known are ES")
+    assert said.startswith(f"error: {complaint}")
+    assert said.count("\n") == 1
 
 
 def server_of(command: psutil.Process) -> psutil.Process | None:

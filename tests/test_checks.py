@@ -15,7 +15,7 @@ from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.raw import RAW
 from resources.feed import FolderFeed
-from resources.lake import LakeDay, Made, table_path, write_table
+from resources.lake import LakeDay, Made, TableMissing, write_table
 from resources.simulated import simulate_day
 from tests.conftest import DAY
 from tests.faults import FAULTS, Fault, all_outcomes, dimension, in_row
@@ -204,15 +204,26 @@ def materialised(raw: Path, lake: Path) -> tuple[bool, list[str], dict[str, str]
     return run.success, made, failed
 
 
-def test_an_error_blocks_what_is_downstream(tmp_path: Path) -> None:
-    """A file of the day before, named as this day's, does not become bars."""
+def test_an_error_refuses_the_table_and_blocks_what_is_downstream(tmp_path: Path) -> None:
+    """A file of the day before, named as this day's, becomes neither ticks nor bars."""
     raw = tmp_path / "raw"
-    simulate_day(raw / "ES" / f"ES-{DAY:%Y%m%d}.dbn.zst", DAY - timedelta(days=1), events=5_000)
+    file = raw / "ES" / f"ES-{DAY:%Y%m%d}.dbn.zst"
+    simulate_day(file, DAY - timedelta(days=1), events=5_000)
     succeeded, made, failed = materialised(raw, tmp_path / "lake")
     assert not succeeded
     assert made == [RAW, "clean_ticks"]
     assert failed == {"ticks_are_of_the_day": "ERROR", "ticks_span_the_session": "WARN"}
-    assert not table_path(tmp_path / "lake", "es", "bar5s", DAY).exists()
+    tables = LakeDay(tmp_path / "lake", "es", DAY)
+    assert not tables.path("bar5s").exists()
+    assert tables.is_refused("clean_ticks")
+    with pytest.raises(TableMissing, match=r"clean_ticks/.*parquet was refused by its checks"):
+        tables.scan("clean_ticks")
+
+    file.unlink()
+    simulate_day(file, DAY, events=5_000)
+    materialised(raw, tmp_path / "lake")
+    assert tables.path("clean_ticks").exists()
+    assert not tables.is_refused("clean_ticks")
 
 
 def test_a_warning_blocks_nothing(small_raw: Path, tmp_path: Path) -> None:

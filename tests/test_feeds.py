@@ -111,12 +111,13 @@ def test_roots_are_taken_in_either_case_with_commas_to_spare(settings):
 
 
 @pytest.mark.parametrize("rule", ["volume", "calendar", "ESM5", "ESH26"])
-def test_roll_rules(rule, settings):
-    settings(ROLL=rule)
-    assert roll_rule() == rule
+def test_roll_rules_are_taken_in_either_case(rule, settings):
+    for written in (rule, rule.lower(), rule.upper()):
+        settings(ROLL=written)
+        assert roll_rule() == rule
 
 
-@pytest.mark.parametrize("rule", ["", "Volume", "front", "ES"])
+@pytest.mark.parametrize("rule", ["", "volumes", "front", "ES"])
 def test_senseless_roll_rule_is_refused(rule, settings):
     settings(ROLL=rule)
     with pytest.raises(ValueError, match=f"MBP10_ROLL is '{rule}'; set it to volume, calendar or"):

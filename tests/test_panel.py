@@ -129,7 +129,8 @@ def test_figures_are_those_of_the_tables(tables: LakeDay) -> None:
     assert said["bar5s"]["spread_pts_mean"] == pytest.approx(spreads.mean())
     assert said["bar5s"]["spread_pts_median"] == spreads.median()
     prices = frames["session_levels"]["level_price"].to_list()
-    assert [said["session_levels"][name] for name in OF_TABLE["session_levels"]] == prices
+    eight_digits = [float(f"{price:.8g}") for price in prices]
+    assert [said["session_levels"][name] for name in OF_TABLE["session_levels"]] == eight_digits
     episodes, vectors = said["level_episodes"], frames["setup_vectors"]
     assert episodes["episodes"] == vectors.height
     assert episodes["triggers_or_low"] == vectors.filter(level_type="OR_LOW").height

@@ -226,12 +226,13 @@ def test_an_empty_day_has_its_page(day):
 
 
 def test_missing_tables_are_named_with_the_remedy(spoilt):
-    for name in set(TABLES) - {"bar5s"}:
+    spoilt.refuse("clean_ticks")
+    for name in set(TABLES) - {"clean_ticks", "bar5s"}:
         spoilt.path(name).unlink()
     with pytest.raises(MissingTables, match=r"ES 2025-06-05 lacks 5 of 6 tables") as error:
         day_report(spoilt)
-    assert "setup_vectors/2025-06-05.parquet" in str(error.value)
-    assert "bar5s/2025-06-05.parquet" not in str(error.value)
+    assert "clean_ticks (refused by its checks), session_levels, " in str(error.value)
+    assert "bar5s" not in str(error.value)
     assert "MBP10_ROOTS=ES dagster asset materialize" in str(error.value)
     assert "--select group:es --partition 2025-06-05" in str(error.value)
 

@@ -187,15 +187,21 @@ def test_partial_and_other_files_are_ignored(
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["book.dbn", "glbx-20250607.dbn", "glbx-20250418.dbn.zst", "20250231.dbn", "20990605.dbn"],
+    ("name", "why"),
+    [
+        ("book.dbn", "named without a date"),
+        ("20250231.dbn", "named without a date"),
+        ("glbx-20250608.dbn", "2025-06-08 is no trading day: Sunday"),
+        ("glbx-20250418.dbn.zst", "2025-04-18 is no trading day: Good Friday"),
+        ("20990605.dbn", "2099-06-05 is no trading day: the calendar does not reach to it"),
+    ],
 )
 def test_file_of_no_trading_day_is_ignored_with_a_word(
-    sensor: Sensor, name: str, capfd: pytest.CaptureFixture
+    sensor: Sensor, name: str, why: str, capfd: pytest.CaptureFixture
 ) -> None:
     sensor.put(name)
     assert sensor.tick() == []
-    assert name in capfd.readouterr().err
+    assert f"ES: {name} ignored, {why}" in capfd.readouterr().err
     assert sensor.tick() == []
     assert name not in capfd.readouterr().err
 

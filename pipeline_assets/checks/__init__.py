@@ -9,11 +9,11 @@ from pipeline_assets.checks import bars, episodes, ticks, vectors
 from pipeline_assets.checks.finding import Finding
 from resources.lake import LakeDay
 
-__all__ = ["CHECKS", "Check", "Finding", "findings", "severity"]
+__all__ = ["CHECKS", "Check", "Finding", "findings", "judge", "severity"]
 
 
 class Check(NamedTuple):
-    """One check of a table. An error (`is_fatal`) blocks what is downstream, an oddity warns.
+    """One check of a table. An error (`is_fatal`) refuses the table, an oddity warns.
 
     look: what it finds, looking at the day's tables, or at what `_READ_ONCE` makes of them.
     """
@@ -60,6 +60,14 @@ def findings(tables: LakeDay, table: str) -> Iterator[tuple[Check, Finding]]:
     for check in CHECKS:
         if check.table == table:
             yield check, check.look(looked_at)
+
+
+def judge(tables: LakeDay, table: str) -> list[tuple[Check, Finding]]:
+    """What every check finds of a table just written, which is refused if that is an error."""
+    found = list(findings(tables, table))
+    if any(check.is_fatal and not finding.passed for check, finding in found):
+        tables.refuse(table)
+    return found
 
 
 def severity(check: Check) -> dg.AssetCheckSeverity:
