@@ -27,7 +27,7 @@ import dagster as dg
 
 from benchmarks.conftest import machine
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.bulk import CHAIN
+from pipeline_assets.jobs import CHAIN
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.run_queue import BULK
 from pipeline_assets.stages import TradingDay, make_tables

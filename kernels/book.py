@@ -26,13 +26,13 @@ AWAY = ((BID, 1.0), (ASK, -1.0))
 bids below, at a positive price difference, asks above."""
 
 _EDGES = np.array([-np.inf, *(edge + SAME_PTS for edge in BAND_EDGES), np.inf])
-"""Of band k in points: above the k-th, up to the next; then those of what lies beyond."""
+"""In points: band k lies above edge k and up to edge k + 1; the last one is beyond all bands."""
 
 
 class Book(NamedTuple):
     """n books: an array (n,) a level, best first; prices float64, sizes uint32.
 
-    Where there is no level its price is NaN, and its size of no account.
+    A level that is not there has price NaN; its size is ignored.
     """
 
     bid_px: tuple[np.ndarray, ...]

@@ -54,7 +54,7 @@ class Batch(NamedTuple):
         `has_book`, and the last tick; before the second one's that tick.
     n_before: ticks of the day before them.
     first: the first bar's start, in bars.
-    n_bars: of bars, the last ones being maybe empty.
+    n_bars: number of bars, of which the last may be empty.
     """
 
     parts: list[Part]

@@ -15,9 +15,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, field_validator
 
+from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.checks import judge
+from pipeline_assets.jobs import CHAIN
 from pipeline_assets.order_book import trading_day
 from pipeline_assets.panel import describe
 from pipeline_assets.partitions import trading_days, why_closed
@@ -27,12 +29,10 @@ from pipeline_assets.raw import RAW, asset_key, deliver
 from pipeline_assets.recording import evaluations, materialisation
 from pipeline_assets.run_queue import BULK
 from pipeline_assets.settings import all_roots
-from pipeline_assets.stages import STAGES, make_tables
+from pipeline_assets.stages import make_tables
 from resources.lake import LakeDay, table_path
 
 ROOTS = all_roots()
-TABLES = [stage.table for stage in STAGES]
-CHAIN = [RAW, *TABLES]
 
 _NO_LIMIT = {"dagster/max_runtime": "0"}
 """Many years take more than a day, after which run monitoring would end the run."""

@@ -16,8 +16,8 @@ RETRIES = "dagster._daemon.auto_run_reexecution.auto_run_reexecution"
 """Dagster's module of what is tried again, which the daemon has loaded."""
 
 PATIENCE_SECONDS = 90
-"""How long the rest is awaited, status and tag each taking up to 30 s where many write to SQLite. Who
-did not get to it then was killed, and run monitoring fails the run anew."""
+"""How long to wait: status and tag can each take 30 s while many write to SQLite. If they are not there
+by then, their writer was killed, and run monitoring fails the run anew."""
 
 
 def await_ends_of_runs() -> None:

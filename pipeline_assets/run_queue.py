@@ -6,10 +6,10 @@ from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from kernels.features import TABLES
 from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.lost_runs import await_ends_of_runs
 from pipeline_assets.settings import all_roots
-from pipeline_assets.stages import STAGES
 
 await_ends_of_runs()  # here, as the daemon loads its run queue before it looks at runs
 
@@ -53,7 +53,7 @@ class RunQueue(dg.QueuedRunCoordinator):
         return super().submit_run(context)
 
     def _dates_at_once(self) -> int:
-        return dates_at_once(self._instance, all_roots(), [stage.table for stage in STAGES])
+        return dates_at_once(self._instance, all_roots(), TABLES)
 
 
 def root_and_date(run: dg.DagsterRun) -> dict[str, str]:

@@ -53,7 +53,7 @@ def read_dbn(*paths: Path | str) -> "DbnRecords":
     """The records of DBN files of schema MBP-10, parts of one whole, one file after the other.
 
     Raises:
-        DbnError: as `scan_dbn` does; at the end of a file of which another holds the same.
+        DbnError: as `scan_dbn` does; once a file proves to hold what one before it holds.
     """
     return DbnRecords([_File(Path(path)) for path in paths])
 
@@ -73,7 +73,7 @@ class DbnRecords:
         return self._of_several()
 
     def _of_several(self) -> Iterator[pl.DataFrame]:
-        """As iterated; refuses a file that has the same as one before it."""
+        """As iterated; refuses a file that holds what one before it holds."""
         before: list[tuple[Path, pl.DataFrame]] = []
         for file in self._files:
             minutes = []

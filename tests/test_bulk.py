@@ -16,8 +16,10 @@ import dagster as dg
 import psutil
 import pytest
 
+from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.bulk import CHAIN, TABLES, Backfill, chosen_days
+from pipeline_assets.bulk import Backfill, chosen_days
+from pipeline_assets.jobs import CHAIN
 from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.process_a_date import DATES_AT_ONCE

@@ -17,8 +17,8 @@ MAX_BAD_BOOK_SHARE = 0.01
 MAX_CROSSED_SHARE = 0.01
 """Of the contract's own records. Auctions and gaps cross a few books, not one in a hundred."""
 QUIET = timedelta(hours=2)
-"""Of a whole day's ends, without a tick: sessions end with an hour's rest, until 2012 on Fridays with
-nearly two, and nights are quiet."""
+"""How late the first tick of a whole day may be, or how early the last: sessions end with an hour's rest,
+until 2012 on Fridays with nearly two, and nights are quiet."""
 NEIGHBOUR_DAYS = 7
 """The day before is at most a long weekend away; an older one tells nothing of a roll."""
 

@@ -48,7 +48,7 @@ OUTCOME_COLOURS = dict(
 OUTCOME_LABEL = pl.col("outcome").cast(pl.String).fill_null(PAST_DATA)
 
 MARK = {"color": FAINT, "linewidth": 0.8, "clip_on": False}
-"""Look of the marks by which ticks stand out of a panel."""
+"""Style of tick marks, which lie outside a panel."""
 
 _LABEL_PX, _NAME_PX = 36, 25.69
 """From the figure's left edge to the name of a value axis, from a panel to that of its x axis."""
