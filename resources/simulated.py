@@ -168,13 +168,19 @@ def _midnight_ns(day: date) -> int:
 
 def _activity(day: date, rng: random.Random) -> np.ndarray:
     """Return the share of the day's events before each UTC minute (1441 values from 0 to 1)."""
+    rates = _usual_rates(day)
+    total = np.cumsum(rates * np.fromiter(_bustle(rng), float, len(rates)))
+    return np.concatenate(([0.0], total / total[-1]))
+
+
+def _usual_rates(day: date) -> np.ndarray:
+    """Return the relative event rate of each of the day's UTC minutes; refuse a day without events."""
     midnight = datetime.combine(day, time_of_day(), UTC)
     moments = [(midnight + minute * MINUTE).astimezone(NEW_YORK) for minute in range(DAY // MINUTE)]
     rates = np.array([_usual_rate(moment) for moment in moments])
     if not rates.any():
         raise ValueError(f"{day} is a {day:%A}: the market is closed all day")
-    total = np.cumsum(rates * np.fromiter(_bustle(rng), float, len(rates)))
-    return np.concatenate(([0.0], total / total[-1]))
+    return rates
 
 
 def _usual_rate(moment: datetime) -> float:
@@ -276,15 +282,16 @@ def main() -> None:
         with suppress(RawDataMissing):
             there = ", ".join(map(str, raw_files(raw, options["root"], day)))
             parser.error(f"{there} is there; delete it, or name another folder with --raw")
-    for day in days:
-        started = time.perf_counter()
-        path = day_file(raw, options["root"], day)
-        try:
-            simulate_day(path, day, **options)
-        except ValueError as error:
-            parser.error(str(error))
-        megabytes, seconds = path.stat().st_size / 1e6, time.perf_counter() - started
-        print(f"{path}: {options['events']:,} events, {megabytes:.1f} MB, {seconds:.1f} s")
+    try:
+        for day in days:
+            _usual_rates(day)
+        for day in days:
+            started = time.perf_counter()
+            path = simulate_day(day_file(raw, options["root"], day), day, **options)
+            megabytes, seconds = path.stat().st_size / 1e6, time.perf_counter() - started
+            print(f"{path}: {options['events']:,} events, {megabytes:.1f} MB, {seconds:.1f} s")
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

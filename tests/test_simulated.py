@@ -12,10 +12,10 @@ from tests.conftest import DAY
 from tests.place import REPOSITORY
 
 
-def simulate(raw: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The command, for `DAY`."""
+def simulate(raw: Path, *options: str, days: str = str(DAY)) -> subprocess.CompletedProcess[str]:
+    """The command, for `DAY` or others."""
     return subprocess.run(
-        [sys.executable, "-m", "resources.simulated", str(DAY), "--raw", str(raw), *options],
+        [sys.executable, "-m", "resources.simulated", *days.split(), "--raw", str(raw), *options],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -49,4 +49,11 @@ def test_senseless_numbers_are_refused(option: str, tmp_path: Path) -> None:
     assert "error: " in refused.stderr
     assert "must be" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert not list(tmp_path.rglob("*.zst"))
+
+
+def test_no_day_is_written_if_the_market_is_closed_on_one(tmp_path: Path) -> None:
+    refused = simulate(tmp_path, "--events", "500", days=f"{DAY} 2025-06-07")
+    assert refused.returncode == 2
+    assert "error: 2025-06-07 is a Saturday: the market is closed all day" in refused.stderr
     assert not list(tmp_path.rglob("*.zst"))
