@@ -9,11 +9,24 @@ from typing import NamedTuple
 import polars as pl
 
 from kernels.errors import UnusableDay
-from kernels.features import INSTANT, schema
+from kernels.features import (
+    FLAG_BAD_TS_RECV,
+    FLAG_LAST,
+    FLAG_MAYBE_BAD_BOOK,
+    FLAG_SNAPSHOT,
+    INSTANT,
+    MBP10_RTYPE,
+    schema,
+)
 from kernels.instrument import Instrument
-from kernels.survey import MBP10_RTYPE, Survey
+from kernels.survey import Survey
 
-FLAGS = {"is_last": 0x80, "is_snapshot": 0x20, "is_bad_ts": 0x08, "is_bad_book": 0x04}
+FLAGS = {
+    "is_last": FLAG_LAST,
+    "is_snapshot": FLAG_SNAPSHOT,
+    "is_bad_ts": FLAG_BAD_TS_RECV,
+    "is_bad_book": FLAG_MAYBE_BAD_BOOK,
+}
 
 BEFORE_MIDNIGHT = timedelta(minutes=1)
 """Files are cut by receive time, so an event may lie just before its file's day, but not far."""
@@ -98,7 +111,10 @@ class Reading:
 
 
 def clean_ticks(records: Iterable[pl.DataFrame], instrument: Instrument, day: date) -> CleanTicks:
-    """The ticks of `readings`, in memory."""
+    """The records of a day's one contract, sorted by (ts_event, sequence), ties in file order.
+
+    All of them in memory, of the last of `readings`, which has the same arguments and errors.
+    """
     for reading in readings(records, instrument, day):
         ticks = pl.concat([pl.DataFrame(schema=schema("clean_ticks")), *reading.batches()])
     return CleanTicks(ticks, reading.contract, reading.dropped)
@@ -107,9 +123,9 @@ def clean_ticks(records: Iterable[pl.DataFrame], instrument: Instrument, day: da
 def readings(
     records: Iterable[pl.DataFrame], instrument: Instrument, day: date
 ) -> Iterator[Reading]:
-    """The records of a day's one contract, sorted by (ts_event, sequence), ties in file order.
+    """Table `clean_ticks` of a day, in batches, read until what a reading assumes proves right.
 
-    Which contract that is, and which of its records come late, is known only at the day's end. Both
+    Which contract it is of, and which of its records come late, is known only at the day's end. Both
     are assumed, the contract from the first records, late ones to be none, so that the day is read
     once; where that proves wrong it is read again. Memory is a few batches and the late records.
 
@@ -149,7 +165,7 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
     """
     opens, ts = datetime.combine(day, time(), UTC), pl.col("ts_event")
     midnight, oldest = pl.lit(opens, INSTANT), pl.lit(opens - BEFORE_MIDNIGHT, INSTANT)
-    is_old = (pl.col("flags") & FLAGS["is_snapshot"] != 0) & (ts < oldest)
+    is_old = (pl.col("flags") & FLAG_SNAPSHOT != 0) & (ts < oldest)
     timed = pl.when(is_old).then(midnight).otherwise(ts).alias("ts_event")
 
     def as_timed(batch: pl.DataFrame) -> pl.DataFrame:

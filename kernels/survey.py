@@ -8,11 +8,10 @@ import polars as pl
 
 from kernels.compiling import kernel
 from kernels.errors import UnusableDay
-from kernels.features import ACTION
+from kernels.features import ACTION, MBP10_RTYPE
 from kernels.instrument import Instrument
 
 DROP_REASONS = ("other_rtype", "other_root", "spread", "other_contract", "crossed_or_locked")
-MBP10_RTYPE = 10
 
 _MONTH_CODES = "FGHJKMNQUVXZ"
 _SPREAD_SEPARATORS = re.compile(r"[-: ]")

@@ -11,11 +11,9 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from kernels.features import FLAG_BAD_TS_RECV, FLAG_SNAPSHOT, MBP10_RTYPE
 from resources.dbn_columns import SCHEMA, Symbology, columns
 from resources.dbn_records import (
-    FLAG_BAD_TS_RECV,
-    FLAG_SNAPSHOT,
-    MBP10_RTYPE,
     REDELIVER,
     DbnError,
     open_stream,

@@ -10,14 +10,11 @@ import numpy as np
 import polars as pl
 
 from kernels.compiling import kernel
-from resources.dbn_records import MBP10_DTYPE, MBP10_RTYPE, REDELIVER, UNDEF_PRICE, DbnError
+from kernels.features import ACTION, INSTANT, MBP10_RTYPE, SIDE
+from resources.dbn_records import MBP10_DTYPE, REDELIVER, UNDEF_PRICE, DbnError
 
 UNDEF_TIMESTAMP = databento_dbn.UNDEF_TIMESTAMP
 PRICE_SCALE = float(databento_dbn.FIXED_PRICE_SCALE)
-
-ACTION = pl.Enum(["A", "C", "M", "R", "T", "F", "N"])
-SIDE = pl.Enum(["A", "B", "N"])
-INSTANT = pl.Datetime("ns", "UTC")
 
 _TIMES = ("ts_recv", "ts_event")
 _ENUMS = {"action": ACTION, "side": SIDE}

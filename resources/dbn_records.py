@@ -14,7 +14,8 @@ import databento_dbn
 import numpy as np
 import pyarrow as pa
 
-LEVELS = 10
+from kernels.features import LEVELS, MBP10_RTYPE
+
 UNDEF_PRICE = databento_dbn.UNDEF_PRICE
 
 _LEVEL_FIELDS = (("px", "<i8"), ("sz", "<u4"), ("ct", "<u4"))
@@ -44,8 +45,6 @@ MBP10_DTYPE = np.dtype(
 )
 """One MBP-10 record as it lies in the file, little-endian, 368 bytes."""
 
-FLAG_LAST, FLAG_SNAPSHOT, FLAG_BAD_TS_RECV = 0x80, 0x20, 0x08
-MBP10_RTYPE = 10
 BLOCK_RECORDS = 65_536
 REDELIVER = "download the file again"
 

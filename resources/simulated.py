@@ -25,8 +25,8 @@ import numpy as np
 import zstandard
 from databento_dbn import Metadata, Schema, SType
 
+from kernels.features import MBP10_RTYPE
 from resources.atomic import whole_file
-from resources.dbn_records import MBP10_RTYPE
 from resources.raw_files import RawDataMissing, day_file, raw_files
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import open_dirt, soil

@@ -7,7 +7,8 @@ of `simulated_market`.
 import numpy as np
 
 from kernels.compiling import inner
-from resources.dbn_records import LEVELS, MBP10_DTYPE, UNDEF_PRICE
+from kernels.features import LEVELS
+from resources.dbn_records import MBP10_DTYPE, UNDEF_PRICE
 
 LEVEL_DTYPE = np.dtype(
     [("bid_px", "<i8"), ("ask_px", "<i8"), ("bid_sz", "<u4"), ("ask_sz", "<u4")]

@@ -3,7 +3,8 @@
 import numpy as np
 
 from kernels.compiling import inner, kernel
-from resources.dbn_records import FLAG_BAD_TS_RECV, LEVELS, UNDEF_PRICE
+from kernels.features import FLAG_BAD_TS_RECV, FLAG_MAYBE_BAD_BOOK, LEVELS
+from resources.dbn_records import UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
     ASK,
@@ -23,7 +24,6 @@ SIDELESS_TRADE, FILL, UNTYPED_TRADE = range(3)
 TRADE_FLAWS = 3
 
 ACTION_FILL, ACTION_NONE = ord("F"), ord("N")
-FLAG_MAYBE_BAD_BOOK = 0x04
 MOST_LATE_NS, MOST_VERY_LATE_NS = 5_000_000, 2_000_000_000
 VERY_LATE_ONE_IN = 20
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.compiling import inner, kernel
-from resources.dbn_records import FLAG_LAST, FLAG_SNAPSHOT, LEVELS, UNDEF_PRICE
+from kernels.features import FLAG_LAST, FLAG_SNAPSHOT, LEVELS
+from resources.dbn_records import UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
     ASK,

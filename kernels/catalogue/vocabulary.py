@@ -1,4 +1,4 @@
-"""The words column names are built from, and the closed vocabularies of their values."""
+"""The words column names are built from, and the closed vocabularies of records and columns."""
 
 from itertools import product
 
@@ -32,5 +32,7 @@ SIDE = pl.Enum(["A", "B", "N"])
 LEVEL_TYPE = pl.Enum(["PM_HIGH", "PM_LOW", "OR_HIGH", "OR_LOW"])
 OUTCOME = pl.Enum(["STRONG_BREAK", "WEAK_BREAK", "CHOP", "WEAK_BOUNCE", "STRONG_BOUNCE"])
 INSTANT = pl.Datetime("ns", "UTC")
+MBP10_RTYPE = 10
+FLAG_LAST, FLAG_SNAPSHOT, FLAG_BAD_TS_RECV, FLAG_MAYBE_BAD_BOOK = 0x80, 0x20, 0x08, 0x04
 
 F64, I32, I8, FLAG = pl.Float64(), pl.Int32(), pl.Int8(), pl.Boolean()
