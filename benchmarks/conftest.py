@@ -33,7 +33,7 @@ def machine() -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--keep`, as `make bench` and `make curves` have it: a part of them does not go into a file."""
+    """`--keep`, with which `make bench` and `make curves` replace the figures kept of the last run."""
     parser.addoption("--keep", action="store_true", help="write the figures to their file")
 
 
@@ -75,10 +75,7 @@ def bars(ticks: Path) -> pl.DataFrame:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print each median, its spread and its ratio to the yardstick; keep them if that is asked for.
-
-    What was taken beside the yardstick are stages, other figures are curves.
-    """
+    """Print each median, its spread and its ratio to the yardstick; keep them if that is asked for."""
     session = terminalreporter.config._benchmarksession
     measured = {one.name.removeprefix("test_"): one for one in session.benchmarks if one.stats.data}
     if not measured:
@@ -104,6 +101,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, one in measured.items()
     }
     if terminalreporter.config.getoption("keep"):
-        results = RESULTS if yardstick else SCALING
+        is_curve = all("test_scaling" in one.fullname for one in measured.values())
         figures = {"machine": machine(), "events": EVENTS, "seconds": kept}
-        results.write_text(json.dumps(figures, indent=1) + "\n")
+        (SCALING if is_curve else RESULTS).write_text(json.dumps(figures, indent=1) + "\n")

@@ -67,7 +67,7 @@ class BarsSoFar:
         """Take in ticks of table `clean_ticks`, later than those before.
 
         Raises:
-            ValueError: they are not in time order, of which the loop would make nonsense.
+            UnusableDay: they are not in time order, of which the loop would make nonsense.
         """
         if ticks.is_empty():
             return
@@ -75,7 +75,7 @@ class BarsSoFar:
         if self._symbol is None:
             self._symbol, self._first_ns = ticks["symbol"][0], times[0]
         if times[0] < self._last_ns or not times.is_sorted():
-            raise ValueError("ticks are not in time order; sort them by ts_event and sequence")
+            raise UnusableDay("ticks are not in time order; make them anew")
         self._last_ns = times[-1]
         if self._is_too_long():
             return
@@ -126,8 +126,7 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         Table `bar5s`, one row a bar from the first tick's to the last tick's; no row for no tick.
 
     Raises:
-        UnusableDay: the ticks span more than two days.
-        ValueError: they are not in time order.
+        UnusableDay: the ticks span more than two days, or are not in time order.
     """
     bars = BarsSoFar(point)
     for frame in read_ahead(ticks):

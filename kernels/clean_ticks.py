@@ -197,8 +197,8 @@ def _likely_contract(
 def _merged(ticks: Iterator[pl.DataFrame], late: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Batches in order, with late ticks, sorted, each in its place.
 
-    That is after ticks of an equal key: a late tick follows one of a greater key, and no tick in order
-    after it has a smaller one.
+    That is after ticks of an equal key: a late tick follows one of a greater key, and no in-order tick
+    after it has a smaller key than that one.
     """
     ts, sequence = pl.col("ts_event").to_physical(), pl.col("sequence")
     for batch in ticks:

@@ -1,8 +1,8 @@
 """How loops are compiled, and where Numba keeps them: in a folder for each state of the source.
 
 Numba renews a cached function when its own file changes, not when a module it calls does, and
-cannot read a cache whose types were renamed. A folder named by the digest of all source that has
-loops makes a stale cache impossible.
+cannot read a cache whose types were renamed. A folder named by the digest of all source in kernels/ and
+resources/ makes a stale cache impossible.
 """
 
 import hashlib

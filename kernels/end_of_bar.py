@@ -50,7 +50,7 @@ def _mean(values) -> float:
 
 @kernel
 def _walls(px, sz, microprice, point, walls) -> None:
-    """Per bar `_WALL`, nearest of those with z >= 2, into `walls`, (n, 4).
+    """Write each bar's `_WALL` into `walls`, (n, 4); a level is strong at z >= 2.
 
     z = (log1p(size) - mean) / population std over the ten levels, 0 if all sizes are equal.
     """

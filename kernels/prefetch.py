@@ -1,8 +1,8 @@
 """Asking for memory before it is needed.
 
 A tile reads a few kilobytes of each of some forty columns, which is too little for a processor to
-foresee where it will read on: unasked, a walk over columns in main memory waits for them, from a
-fourteenth to more than a quarter of its time by processor.
+foresee where it will read on: unasked, a walk over columns in main memory waits for them, for a
+fourteenth to more than a quarter of its time, depending on the processor.
 """
 
 import numpy as np

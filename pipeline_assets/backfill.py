@@ -26,7 +26,6 @@ def main() -> None:
     # What follows takes two seconds to load, too.
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
-    from dagster._core.errors import DagsterHomeNotSetError
     from dagster._utils.interrupts import capture_interrupts
 
     try:
@@ -34,17 +33,16 @@ def main() -> None:
         from pipeline_assets.bulk import Backfill, backfill, chosen_days
     except ValueError as error:
         sys.exit(f"error: {error}")
+    from pipeline_assets.instance import open_instance
     from pipeline_assets.jobs import UNDER_ITS_JOB
     from pipeline_assets.progress import summary_of
 
     config = vars(_parser(backfill.description, Backfill.model_fields).parse_args())
     try:
         chosen_days(Backfill(**config))
-        instance = dg.DagsterInstance.get()
-    except DagsterHomeNotSetError:
-        sys.exit("error: DAGSTER_HOME is not set; export DAGSTER_HOME=$PWD/dagster_home")
-    except (dg.Failure, dg.DagsterError) as error:
+    except dg.Failure as error:
         sys.exit(f"error: {error}")
+    instance = open_instance()
     loaded = ReconstructableRepository.for_module(definitions.__name__, "defs")
     job = loaded.get_reconstructable_job(backfill.name)
     with instance, _without_starts_of_processes(instance) as quiet, capture_interrupts():
@@ -56,7 +54,7 @@ def main() -> None:
 
 
 def _without_starts_of_processes(instance: Any) -> Any:
-    """The same instance, but for a line of Dagster's for each process of a date, on the terminal."""
+    """The same instance, without Dagster's line on the terminal for each date's process."""
     ref = instance.get_ref()
     logs = {"python_log_level": "INFO"} | ref.settings.get("python_logs", {})
     return instance.from_ref(ref._replace(settings={**ref.settings, "python_logs": logs}))

@@ -69,7 +69,7 @@ class Backfill(dg.Config):
         return list(dict.fromkeys(root.upper() for root in roots))
 
 
-@dg.op(out=dg.DynamicOut(dg.Nothing), required_resource_keys={"io_manager"})
+@dg.op(out=dg.DynamicOut(dg.Nothing, is_required=False), required_resource_keys={"io_manager"})
 def plan(context: dg.OpExecutionContext, config: Backfill) -> Iterator[dg.DynamicOutput]:
     """The dates to take: the trading days asked for, less those that are there."""
     days, lake = chosen_days(config), Path(context.resources.io_manager.base_dir)

@@ -14,6 +14,7 @@ import polars as pl
 from dotenv import load_dotenv
 
 from kernels.features import OUTCOME
+from pipeline_assets.instance import open_instance
 from pipeline_assets.jobs import UNDER_ITS_JOB, trading_day
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_folder
@@ -78,10 +79,10 @@ def main() -> None:
     job = defs.resolve_job_def(trading_day.name)
     feed, rows = SimulatedFeed(raw_folder(), options.events), []
     print("The first day also compiles the kernels; they are cached from then on.")
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         for day in options.days:
             for root in all_roots():
-                print(f"{day} {root}: raw files, simulated unless there ...", flush=True)
+                print(f"{day} {root}: raw files, simulated unless they are there ...", flush=True)
                 try:
                     feed.fetch(root, day)
                 except ValueError as error:

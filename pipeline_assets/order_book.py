@@ -9,14 +9,14 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kernels.instrument import Instrument
 from pipeline_assets.checks import CHECKS, judge, severity
 from pipeline_assets.panel import definition_metadata
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, raw_dbn
-from pipeline_assets.settings import roll_rule
+from pipeline_assets.settings import as_roll_rule, roll_rule
 from pipeline_assets.stages import STAGES, Stage, TradingDay
 from resources.lake import LakeDay
 
@@ -33,6 +33,11 @@ class Contract(dg.ConfigurableResource):
         description="volume: most traded that day; calendar: nearest expiry whose month has not"
         " begun; or an outright symbol such as ESM5",
     )
+
+    @field_validator("roll")
+    @classmethod
+    def _is_a_rule(cls, roll: str) -> str:
+        return as_roll_rule(roll, "roll")
 
     def of(self, instrument: Instrument) -> Instrument:
         """An instrument with this roll rule."""

@@ -15,7 +15,6 @@ import dagster as dg
 import polars as pl
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.handle import ResolvedFromDynamicStepHandle
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import IExecutionStep
 from dagster._core.execution.retries import RetryMode
@@ -25,7 +24,7 @@ from dagster._core.storage.tags import RESUME_RETRY_TAG
 from dagster._core.system_config.objects import ResolvedRunConfig
 
 from pipeline_assets.fork_server import PRELOAD
-from pipeline_assets.progress import DATES, Summary
+from pipeline_assets.progress import DATES, Summary, is_of_a_date
 from resources.machine import usable_cores
 
 DATES_AT_ONCE = "mbp10/dates_at_once"
@@ -71,7 +70,8 @@ class ProcessADate(dg.Executor):
             start_method="forkserver",
             explicit_forkserver_preload=PRELOAD,
         )
-        summary = Summary()
+        steps = execution_plan.get_steps_to_execute_in_topo_order()
+        summary = Summary(step.handle.mapping_key for step in steps if is_of_a_date(step))
         try:
             for event in processes.execute(plan_context, execution_plan):
                 if said := summary.note(event):
@@ -106,7 +106,7 @@ def _with_dates_not_begun(
 
 def _dates(steps: Iterable[IExecutionStep]) -> set[str]:
     """The keys of those steps that are of a date."""
-    return {step.key for step in steps if isinstance(step.handle, ResolvedFromDynamicStepHandle)}
+    return {step.key for step in steps if is_of_a_date(step)}
 
 
 def wait_for_any_date() -> None:
@@ -160,8 +160,8 @@ def end_with_the_run() -> None:
 def share_cores(run: dg.DagsterRun) -> None:
     """Have Polars start as many threads here as leave each of the run's dates its share of the cores.
 
-    The environment has the last word. Nothing may have used Polars before; that it is imported is too
-    late for `os.environ`, which it read then.
+    The environment has the last word. Nothing may have used Polars before. It read `os.environ` when it
+    was imported, so setting that here would be too late.
     """
     if POLARS_THREADS not in os.environ:
         threads = str(max(1, usable_cores() // int(run.tags[DATES_AT_ONCE])))

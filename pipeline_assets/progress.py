@@ -6,11 +6,15 @@ To the terminal it says nothing else: its events, dozens a date, are for the UI.
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
 from dagster._core.events import StepFailureData
+from dagster._core.execution.plan.handle import ResolvedFromDynamicStepHandle
+from dagster._core.execution.plan.step import IExecutionStep
+from dagster._core.executor.child_process_executor import ChildProcessCrashException
 from dagster._core.log_manager import get_log_record_metadata
 from dagster._utils.error import SerializableErrorInfo
 
@@ -44,13 +48,20 @@ class _Said(logging.Formatter):
 def _is_for_people(record: logging.LogRecord) -> bool:
     event = get_log_record_metadata(record)["dagster_event"]
     if event is None:
-        return True
+        return record.levelno == logging.INFO
     if event.is_step_failure:
-        return not _explained(event.step_failure_data)
+        return not (is_of_a_date(event) and _is_said(event.step_failure_data))
     if event.is_job_failure:
         failure = event.job_failure_data
-        return not (failure.first_step_failure_event or _is_interruption(failure.error))
+        is_said = _is(failure.error, DagsterExecutionInterruptedError, DagsterSubprocessError)
+        return not (failure.first_step_failure_event or is_said)
     return False
+
+
+def is_of_a_date(step: dg.DagsterEvent | IExecutionStep) -> bool:
+    """Whether a step, or the one that an event is of, is a date's; else it is the plan."""
+    handle = step.step_handle if isinstance(step, dg.DagsterEvent) else step.handle
+    return isinstance(handle, ResolvedFromDynamicStepHandle)
 
 
 @dataclass
@@ -60,24 +71,32 @@ class DateResult:
     root: str
     date: str
     rows: int = 0
-    seconds: float = 0
     result: str = "interrupted"
     crash: str | None = None
     started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
 
     def end(self, result: str) -> None:
         """The date's process has ended."""
-        self.seconds, self.result = time.monotonic() - self.started, result
+        self.ended, self.result = time.monotonic(), result
+
+    @property
+    def seconds(self) -> float:
+        """What it took, so far if it has not ended."""
+        return (self.ended or time.monotonic()) - self.started
 
     def __str__(self) -> str:
         return f"{self.date} {self.root:4}{self.rows:12,} rows {self.seconds:8.1f} s  {self.result}"
 
 
 class Summary:
-    """What became of the dates of a run, gathered from its events."""
+    """What became of the dates of a run, gathered from its events.
 
-    def __init__(self) -> None:
-        self._planned: list[str] = []
+    planned: keys of dates that are planned when it begins, as they are in a re-execution.
+    """
+
+    def __init__(self, planned: Iterable[str]) -> None:
+        self._planned = list(planned)
         self._dates: dict[str, DateResult] = {}
         self._ended = 0
 
@@ -166,21 +185,24 @@ def date_of_key(key: str) -> tuple[str, str]:
 
 def _reason(failure: StepFailureData) -> str:
     """Why a step failed, in the words of what its code raised, Dagster's wrapping taken off."""
-    if explained := _explained(failure):
-        return explained
-    return (failure.error.cause or failure.error).message.strip()
-
-
-def _explained(failure: StepFailureData) -> str | None:
-    """What an error of ours says, or an interruption; none of anything unforeseen."""
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description
     error = failure.error.cause or failure.error
-    kind, _, words = error.message.strip().partition(": ")
-    if _is_interruption(error):
+    if _is(error, DagsterExecutionInterruptedError):
         return "interrupted"
-    return words if kind.startswith(OURS) else None
+    kind, _, words = error.message.strip().partition(": ")
+    return words if kind.startswith(OURS) else error.message.strip()
 
 
-def _is_interruption(error: SerializableErrorInfo | None) -> bool:
-    return error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__
+def _is_said(failure: StepFailureData) -> bool:
+    """Whether the line of a date says all of its failure, so that no trace need be shown."""
+    error = failure.error.cause or failure.error
+    return (
+        bool(failure.user_failure_data and failure.user_failure_data.description)
+        or _is(error, DagsterExecutionInterruptedError, ChildProcessCrashException)
+        or error.message.strip().startswith(OURS)
+    )
+
+
+def _is(error: SerializableErrorInfo | None, *kinds: type[Exception]) -> bool:
+    return error is not None and error.cls_name in {kind.__name__ for kind in kinds}

@@ -71,7 +71,7 @@ def _refuse_missing(tables: LakeDay) -> None:
     missing = [table for table in TABLES if not tables.path(table).exists()]
     if missing:
         named = (
-            f"{table} (refused by its checks)" if tables.is_refused(table) else table
+            f"{table} (refused by its checks)" if tables.refused_path(table).exists() else table
             for table in missing
         )
         raise MissingTables(
@@ -90,7 +90,7 @@ def _damaged(tables: LakeDay) -> Iterator[str]:
 
 def _remedy(tables: LakeDay) -> str:
     return (
-        f"materialise the day, MBP10_ROOTS={tables.root} dagster asset materialize"
+        f"materialise the day, with {tables.root} among MBP10_ROOTS: dagster asset materialize"
         f" -m pipeline_assets.definitions --select group:{tables.root.lower()}"
         f" --partition {tables.day}"
     )

@@ -105,7 +105,7 @@ def _why_ignored(label: str) -> str | None:
     try:
         day = date.fromisoformat(label)
     except ValueError:
-        return "named without a date"
+        return "no valid date in its name"
     if trading_days.has_partition_key(str(day)):
         return None
     return f"{day} is no trading day: {why_closed(day) or 'the calendar does not reach to it'}"

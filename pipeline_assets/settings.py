@@ -80,12 +80,18 @@ def roll_rule() -> str:
     Raises:
         ValueError: if it can be no rule.
     """
-    text = os.environ.get("MBP10_ROLL", "volume")
+    return as_roll_rule(os.environ.get("MBP10_ROLL", "volume"), "MBP10_ROLL")
+
+
+def as_roll_rule(text: str, name: str) -> str:
+    """A roll rule written in either case, by the name of who says it.
+
+    Raises:
+        ValueError: if it can be no rule.
+    """
     rule = text.lower() if text.lower() in ("volume", "calendar") else text.upper()
     if not re.fullmatch(r"volume|calendar|[A-Z]+\d{1,2}", rule):
-        raise ValueError(
-            f"MBP10_ROLL is {text!r}; set it to volume, calendar or a contract like ESM5"
-        )
+        raise ValueError(f"{name} is {text!r}; set it to volume, calendar or a contract like ESM5")
     return rule
 
 

@@ -1,6 +1,6 @@
 """The Parquet lake: `<lake>/<root>/<table>/<day>.parquet`, zstd level 2, atomic, read lazily.
 
-A table that a check refuses loses its name to `.<day>.refused`, which no reader takes for a table.
+A table that a check refuses goes to `<lake>/<root>/.refused/<table>/<day>.parquet`, out of readers' way.
 
 A file carries, as Parquet key-value metadata, what its stage had to say beside the table (its
 facts): the contract kept, what was dropped. So the lake alone tells all there is to know of a day.
@@ -110,14 +110,15 @@ class LakeDay:
         return self._held[table] if table in self._held else _scan(self.path(table))
 
     def refuse(self, table: str) -> None:
-        """Take a table its name: it is there for whoever wants to see what is wrong with it only."""
+        """Take a table's name away; whoever wants to see what is wrong with it finds it refused."""
         self._held.pop(table, None)
-        path = self.path(table)
-        path.replace(_refused(path))
+        refused = self.refused_path(table)
+        refused.parent.mkdir(parents=True, exist_ok=True)
+        self.path(table).replace(refused)
 
-    def is_refused(self, table: str) -> bool:
-        """Whether the latest table made was refused."""
-        return _refused(self.path(table)).exists()
+    def refused_path(self, table: str) -> Path:
+        """Where a table lies if it was refused as it was made last."""
+        return _refused(self.path(table))
 
     def facts(self, table: str) -> Facts:
         """What the stage said of a table beside its rows."""
@@ -202,4 +203,5 @@ def table_path(lake: Path, root: str, table: str, day: object) -> Path:
 
 
 def _refused(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.refused")
+    table, root = path.parent.name, path.parents[1]
+    return root / ".refused" / table / path.name

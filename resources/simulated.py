@@ -259,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=EVENTS_A_DAY, help="records a day")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
     parser.add_argument(
-        "--dirt", type=int, default=0, help="times over that real files' flaws come"
+        "--dirt", type=int, default=0, help="how many times over to add the flaws of real files"
     )
     parser.add_argument("--version", type=int, default=3, choices=(1, 2, 3), help="of DBN")
     parser.add_argument("--price", type=float, default=ES_PRICE, help="central price, in points")

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,9 +13,11 @@ import dagster as dg
 import polars as pl
 import psutil
 import pytest
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
+from kernels.features import INSTANT, schema
 from pipeline_assets.bulk import Backfill
-from resources.lake import table_path
+from resources.lake import Made, table_path, write_table
 from resources.raw_files import day_file
 from resources.simulated import simulate_day
 from tests.place import REPOSITORY, Place, words
@@ -51,9 +54,14 @@ def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
     simulate_day(day_file(place.raw, "ES", LATE), LATE, events=2_000)
     place.run("second", both)
     assert place.end_of("second") == 0, place.log("second")
+    assert [REPOSITORY_LABEL_TAG in run.tags for run in place.instance.get_runs()] == [True, True]
     assert "ES: 1 of 2 dates to do" in place.log("second")
     assert place.log("second").endswith("\n1 of 1 dates done\n")
     assert place.has_whole_day(LATE)
+
+    place.run("again", both)
+    assert place.end_of("again") == 0
+    assert re.fullmatch(CLOCK + "ES: 0 of 2 dates to do\n0 of 0 dates done\n", place.log("again"))
 
     place.run("third", f"{COMMAND} --dates {THERE} --stages bar5s --no-only-missing")
     assert place.end_of("third") == 0, place.log("third")
@@ -64,10 +72,25 @@ def test_dates_are_made_and_the_exit_code_tells_of_all(place: Place) -> None:
     assert made == {"clean_ticks": 2, "bar5s": 3}
 
 
+def test_a_day_that_cannot_be_used_is_told_without_a_trace(place: Place) -> None:
+    """One date at a time: how many there are is known from the first one on."""
+    write_table(Made(pl.DataFrame(schema=schema("clean_ticks"))), ticks_of(place, LATE))
+    ticks = pl.DataFrame({"ts_event": [2, 1], "symbol": "ESM5"}).cast({"ts_event": INSTANT})
+    lacking = [pl.lit(None, d).alias(n) for n, d in schema("clean_ticks").items() if n not in ticks]
+    write_table(Made(ticks.with_columns(lacking)), ticks_of(place, THERE))
+    one_by_one = ("env", "MBP10_DATES_AT_ONCE=1")
+    place.run("bars", f"{COMMAND} --dates {THERE} {LATE} --stages bar5s", within=one_by_one)
+    assert place.end_of("bars") == 1
+    said = place.log("bars")
+    assert re.search(
+        rf"\n{CLOCK}1/2  {THERE} ES .* s  ES {THERE}, clean_ticks: ticks are not in", said
+    )
+    assert re.search(rf"\n{CLOCK}2/2  {LATE} ES .* s  done\n", said)
+    assert "Stack Trace:" not in said
+
+
 def test_an_error_nobody_foresaw_is_shown_with_its_trace(place: Place) -> None:
-    ticks = table_path(place.lake, "ES", "clean_ticks", THERE)
-    ticks.parent.mkdir(parents=True)
-    pl.DataFrame({"price": [1.0]}).write_parquet(ticks)
+    write_table(Made(pl.DataFrame({"price": [1.0]})), ticks_of(place, THERE))
     place.run("bars", f"{COMMAND} --dates {THERE} --stages bar5s")
     assert place.end_of("bars") == 1
     assert "ColumnNotFoundError" in place.log("bars").partition("Stack Trace:")[0]
@@ -88,6 +111,7 @@ def test_interrupted_before_there_is_a_run_it_just_ends(place: Place) -> None:
     place.run("backfill", f"{COMMAND} --dates {THERE}")
     command = place.process("backfill")
     server = place.eventually("the server begins", lambda: server_of(command), every=0.02)
+    place.eventually("it loads", lambda: time.time() - server.create_time() > 0.5, every=0.02)
     for process in (server, command):
         process.send_signal(signal.SIGINT)
     assert place.end_of("backfill") == -signal.SIGINT
@@ -125,6 +149,7 @@ def test_each_field_of_the_config_is_an_option() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        ("--start 2025-06-03 --dates 2025-06-03", "say which dates, either by `start` and `end`"),
         ("", "say which dates, either by `start` and `end` or by `dates`"),
         ("--dates 2025-06-07", "no session on 2025-06-07 (Saturday)"),
         ("--start 2025-06-31 --end 2025-07-04", "'2025-06-31' is not a date"),
@@ -159,6 +184,11 @@ def test_a_senseless_setting_is_told_in_a_line(
     said = backfill("--dates", str(THERE), folder=tmp_path).stderr
     assert said.startswith(f"error: {complaint}")
     assert said.count("\n") == 1
+
+
+def ticks_of(place: Place, day: date) -> Path:
+    """Where a day's ticks lie."""
+    return table_path(place.lake, "ES", "clean_ticks", day)
 
 
 def server_of(command: psutil.Process) -> psutil.Process | None:

@@ -215,7 +215,8 @@ def test_an_error_refuses_the_table_and_blocks_what_is_downstream(tmp_path: Path
     assert failed == {"ticks_are_of_the_day": "ERROR", "ticks_span_the_session": "WARN"}
     tables = LakeDay(tmp_path / "lake", "es", DAY)
     assert not tables.path("bar5s").exists()
-    assert tables.is_refused("clean_ticks")
+    assert tables.refused_path("clean_ticks").exists()
+    assert [*tables.path("clean_ticks").parent.iterdir()] == []
     with pytest.raises(TableMissing, match=r"clean_ticks/.*parquet was refused by its checks"):
         tables.scan("clean_ticks")
 
@@ -223,7 +224,7 @@ def test_an_error_refuses_the_table_and_blocks_what_is_downstream(tmp_path: Path
     simulate_day(file, DAY, events=5_000)
     materialised(raw, tmp_path / "lake")
     assert tables.path("clean_ticks").exists()
-    assert not tables.is_refused("clean_ticks")
+    assert not tables.refused_path("clean_ticks").exists()
 
 
 def test_a_warning_blocks_nothing(small_raw: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from databento_dbn import Schema
 
+import resources.raw_files
 from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder, roll_rule
 from resources.databento_feed import DatabentoFeed
 from resources.dbn import DbnError
@@ -108,6 +109,14 @@ def test_no_roots_are_refused(roots, settings):
 def test_roots_are_taken_in_either_case_with_commas_to_spare(settings):
     settings(ROOTS=" nq,ES,,nq,")
     assert [instrument.root for instrument in instruments()] == ["NQ", "ES"]
+
+
+def test_of_a_file_in_both_forms_the_compressed_one_counts(tmp_path, monkeypatch):
+    """In whichever order the folder has them."""
+    both = [tmp_path / "ES" / name for name in ("20250605.dbn.zst", "20250605.dbn")]
+    for files in (both, both[::-1]):
+        monkeypatch.setattr(resources.raw_files, "dbn_files", lambda _, files=files: files)
+        assert raw_files(tmp_path, "ES", DAY) == both[:1]
 
 
 @pytest.mark.parametrize("rule", ["volume", "calendar", "ESM5", "ESH26"])

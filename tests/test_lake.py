@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -194,3 +195,15 @@ def test_a_file_that_someone_else_wrote_has_no_facts(tmp_path: Path) -> None:
     pl.DataFrame({"row": [1]}).write_parquet(tmp_path / "a.parquet")
     with pytest.raises(UnreadableTable, match=r"a\.parquet is not as it was made; materialise"):
         read_facts(tmp_path / "a.parquet")
+
+
+def test_a_refused_table_is_held_no_longer_and_in_no_readers_way(tmp_path: Path) -> None:
+    tables, other = LakeDay(tmp_path, "ES", DAY), LakeDay(tmp_path, "ES", DAY - timedelta(days=1))
+    for day, row in ((tables, 1), (other, 2)):
+        write_table(Made(pl.DataFrame({"row": [row]})), day.path("bar5s"))
+    tables.hold("bar5s", pl.DataFrame({"row": [1]}))
+    tables.refuse("bar5s")
+    with pytest.raises(TableMissing, match="was refused by its checks; materialise that day"):
+        tables.scan("bar5s")
+    assert pl.read_parquet(tmp_path / "es" / "bar5s")["row"].to_list() == [2]
+    assert pl.read_parquet(tables.refused_path("bar5s"))["row"].to_list() == [1]

@@ -11,6 +11,7 @@ import numba
 import pytest
 from dagster._core.storage import sql
 
+from kernels import compiling
 from pipeline_assets.preload import STORAGES, kernels, load_from_cache
 from tests.place import REPOSITORY
 
@@ -38,6 +39,22 @@ def test_what_is_compiled_already_is_loaded(
     load_from_cache(anew)
     assert anew.signatures == [(numba.int64,), (numba.float64,)]
     assert not anew.stats.cache_misses
+
+
+def test_the_cache_is_of_all_source_that_has_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "kernels" / "compiling.py"))
+    folders = set()
+    for package in ("kernels", "resources"):
+        (tmp_path / package).mkdir()
+        for source in ("x = 1", "x = 2"):
+            (tmp_path / package / "x.py").write_text(source)
+            compiling.use_cache_of_this_source()
+            folders.add(numba.config.CACHE_DIR)
+    assert len(folders) == 4
 
 
 def test_every_kernel_is_found() -> None:

@@ -37,7 +37,7 @@ def contract(**config):
     )
     return read_facts(table_path(lake_folder(), "ES", "clean_ticks", sys.argv[1]))["contract"]
 
-print(contract(), contract(roll="volume"))
+print(contract(), contract(roll="Volume"))
 """
 """Prints the contract that a day keeps without config, and with another roll rule."""
 

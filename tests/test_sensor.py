@@ -189,8 +189,8 @@ def test_partial_and_other_files_are_ignored(
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("book.dbn", "named without a date"),
-        ("20250231.dbn", "named without a date"),
+        ("book.dbn", "no valid date in its name"),
+        ("20250231.dbn", "no valid date in its name"),
         ("glbx-20250608.dbn", "2025-06-08 is no trading day: Sunday"),
         ("glbx-20250418.dbn.zst", "2025-04-18 is no trading day: Good Friday"),
         ("20990605.dbn", "2099-06-05 is no trading day: the calendar does not reach to it"),

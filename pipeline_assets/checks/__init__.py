@@ -63,8 +63,15 @@ def findings(tables: LakeDay, table: str) -> Iterator[tuple[Check, Finding]]:
 
 
 def judge(tables: LakeDay, table: str) -> list[tuple[Check, Finding]]:
-    """What every check finds of a table just written, which is refused if that is an error."""
-    found = list(findings(tables, table))
+    """What every check finds of a table just written, which is refused if that is an error.
+
+    So it is if a check cannot be made: no table bears its name unjudged.
+    """
+    try:
+        found = list(findings(tables, table))
+    except BaseException:
+        tables.refuse(table)
+        raise
     if any(check.is_fatal and not finding.passed for check, finding in found):
         tables.refuse(table)
     return found

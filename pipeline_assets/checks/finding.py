@@ -24,5 +24,5 @@ def make_again(tables: LakeDay, table: str) -> str:
     """The remedy for a table that contradicts itself or the one it was made of."""
     return (
         f"materialise {table} of {tables.day} again, and if that does not help the stage is at"
-        f" fault: keep {tables.path(table)} and report it"
+        f" fault: keep {tables.refused_path(table)} and report it"
     )
