@@ -119,7 +119,7 @@ class Summary:
                 rows = data.materialization.metadata.get("dagster/row_count")
                 result.rows += rows.value if rows else 0
             case dg.DagsterEventType.ENGINE_EVENT if data.error:
-                result.crash = event.message
+                result.crash = _crash(event.message)
             case dg.DagsterEventType.STEP_SUCCESS:
                 return self._end(result, "done")
             case dg.DagsterEventType.STEP_FAILURE:
@@ -181,6 +181,13 @@ def date_of_key(key: str) -> tuple[str, str]:
     """The root and date of a mapping key."""
     root, day = key.split("_", 1)
     return root, day.replace("_", "-")
+
+
+def _crash(message: str) -> str:
+    """How a date's process ended, by Dagster's message `... step one_date[...] was terminated ...`."""
+    how = message.partition("] ")[2].partition(". ")[0].rstrip(".")
+    advice = "; if memory ran out, lower MBP10_DATES_AT_ONCE" if "SIGKILL" in how else ""
+    return f"its process {how}{advice}" if how else message
 
 
 def _reason(failure: StepFailureData) -> str:
