@@ -50,7 +50,8 @@ def _is_for_people(record: logging.LogRecord) -> bool:
     if event is None:
         return record.levelno == logging.INFO
     if event.is_step_failure:
-        return not (is_of_a_date(event) and _is_said(event.step_failure_data))
+        _, say_all = _words(event.step_failure_data)
+        return not (say_all and is_of_a_date(event))
     if event.is_job_failure:
         failure = event.job_failure_data
         is_said = _is(failure.error, DagsterExecutionInterruptedError, DagsterSubprocessError)
@@ -98,7 +99,6 @@ class Summary:
     def __init__(self, planned: Iterable[str]) -> None:
         self._planned = list(planned)
         self._dates: dict[str, DateResult] = {}
-        self._ended = 0
 
     def note(self, event: dg.DagsterEvent) -> str | None:
         """Take note of an event, if it is of a date, or plans one.
@@ -123,13 +123,13 @@ class Summary:
             case dg.DagsterEventType.STEP_SUCCESS:
                 return self._end(result, "done")
             case dg.DagsterEventType.STEP_FAILURE:
-                return self._end(result, result.crash or _reason(data))
+                return self._end(result, result.crash or _words(data)[0])
         return None
 
     def _end(self, date: DateResult, result: str) -> str:
         date.end(result)
-        self._ended += 1
-        return f"{self._ended}/{len(self._keys())}  {date}"
+        ended = sum(each.ended is not None for each in self._dates.values())
+        return f"{ended}/{len(self._keys())}  {date}"
 
     def _keys(self) -> list[str]:
         return [*dict.fromkeys([*self._planned, *self._dates])]
@@ -190,25 +190,17 @@ def _crash(message: str) -> str:
     return f"its process {how}{advice}" if how else message
 
 
-def _reason(failure: StepFailureData) -> str:
-    """Why a step failed, in the words of what its code raised, Dagster's wrapping taken off."""
+def _words(failure: StepFailureData) -> tuple[str, bool]:
+    """Why a step failed, Dagster's wrapping taken off, and whether no trace need be shown with it."""
+    error = failure.error.cause or failure.error
     if failure.user_failure_data and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    error = failure.error.cause or failure.error
+        return failure.user_failure_data.description, True
     if _is(error, DagsterExecutionInterruptedError):
-        return "interrupted"
+        return "interrupted", True
     kind, _, words = error.message.strip().partition(": ")
-    return words if kind.startswith(OURS) else error.message.strip()
-
-
-def _is_said(failure: StepFailureData) -> bool:
-    """Whether the line of a date says all of its failure, so that no trace need be shown."""
-    error = failure.error.cause or failure.error
-    return (
-        bool(failure.user_failure_data and failure.user_failure_data.description)
-        or _is(error, DagsterExecutionInterruptedError, ChildProcessCrashException)
-        or error.message.strip().startswith(OURS)
-    )
+    if kind.startswith(OURS):
+        return words, True
+    return error.message.strip(), _is(error, ChildProcessCrashException)
 
 
 def _is(error: SerializableErrorInfo | None, *kinds: type[Exception]) -> bool:

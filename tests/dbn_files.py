@@ -1,4 +1,4 @@
-"""DBN files for tests, written with Databento's own encoder."""
+"""DBN files for tests, written with Databento's own encoder, and records as they are read."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -6,10 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import databento_dbn
+import polars as pl
 import zstandard
 from databento_dbn import UNDEF_TIMESTAMP, Action, BidAskPair, Schema, Side, SType
 
 import resources.dbn_records
+from resources.dbn import SCHEMA
 from tests.conftest import DAY
 
 NS_PER_DAY = 86_400_000_000_000
@@ -99,3 +101,14 @@ def write(path: Path, *parts: bytes) -> Path:
     compress = zstandard.compress if path.suffix == ".zst" else bytes
     path.write_bytes(b"".join(map(compress, parts)))
     return path
+
+
+PLAIN = {"rtype": 10, "ts_event": MIDNIGHT, "sequence": 0, "action": "T", "size": 1, "flags": 0}
+
+
+def plain_records(symbols: list[str]) -> pl.DataFrame:
+    """A record a symbol: one contract traded at midnight, with a book of null prices."""
+    return pl.DataFrame({"symbol": symbols}, schema={"symbol": SCHEMA["symbol"]}).select(
+        pl.col(name) if name == "symbol" else pl.lit(PLAIN.get(name), dtype).alias(name)
+        for name, dtype in SCHEMA.items()
+    )

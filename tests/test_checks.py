@@ -9,7 +9,8 @@ import pytest
 
 from kernels.features import OUTCOME, TABLES, VECTOR_DIMS, schema
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.checks import CHECKS, Finding, findings
+from pipeline_assets import checks
+from pipeline_assets.checks import CHECKS, Finding, findings, judge
 from pipeline_assets.checks.episodes import MIN_EPISODES
 from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
@@ -225,6 +226,27 @@ def test_an_error_refuses_the_table_and_blocks_what_is_downstream(tmp_path: Path
     materialised(raw, tmp_path / "lake")
     assert tables.path("clean_ticks").exists()
     assert not tables.refused_path("clean_ticks").exists()
+
+
+def test_a_table_whose_checks_cannot_be_made_is_refused(
+    tables: LakeDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = LakeDay(tmp_path, "es", DAY)
+    write_table(Made(tables.scan("session_levels")), own.path("session_levels"))
+    broken = CHECKS[0]._replace(table="session_levels", look=lambda _: 1 / 0)
+    monkeypatch.setattr(checks, "CHECKS", (broken,))
+    with pytest.raises(ZeroDivisionError):
+        judge(own, "session_levels")
+    assert not own.path("session_levels").exists()
+    assert own.refused_path("session_levels").exists()
+
+
+def test_a_table_to_be_kept_is_named_where_it_will_lie(tables: LakeDay) -> None:
+    table = "session_levels"
+    tables.hold(table, tables.scan(table).collect().with_columns(level_price=pl.lit(1e9)))
+    said = [finding.message for _, finding in findings(tables, table) if not finding.passed]
+    assert said
+    assert all(f"keep {tables.refused_path(table)} and report it" in message for message in said)
 
 
 def test_a_warning_blocks_nothing(small_raw: Path, tmp_path: Path) -> None:

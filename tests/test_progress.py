@@ -1,0 +1,22 @@
+"""What a bulk run says where its command's tests do not come by."""
+
+import pytest
+
+from pipeline_assets.bulk import backfill
+from pipeline_assets.definitions import defs
+from pipeline_assets.progress import Summary, key_of_date
+
+
+def test_dates_that_never_began_are_not_done() -> None:
+    """As in a re-execution, whose dates another run planned."""
+    summary = Summary(key_of_date("ES", day) for day in ("2025-06-03", "2025-06-04"))
+    assert str(summary) == "0 of 2 dates done\nES, not done: 2025-06-03 2025-06-04"
+
+
+def test_why_a_plan_failed_is_shown(capfd: pytest.CaptureFixture) -> None:
+    """No line of a date would say it."""
+    run = defs.resolve_job_def(backfill.name).execute_in_process(
+        run_config={"dates": ["2025-06-07"]}, raise_on_error=False
+    )
+    assert not run.success
+    assert "no session on 2025-06-07 (Saturday)" in capfd.readouterr().err
