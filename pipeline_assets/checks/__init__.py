@@ -65,7 +65,7 @@ def findings(tables: LakeDay, table: str) -> Iterator[tuple[Check, Finding]]:
 def judge(tables: LakeDay, table: str) -> list[tuple[Check, Finding]]:
     """What every check finds of a table just written, which is refused if that is an error.
 
-    So it is if a check cannot be made: no table bears its name unjudged.
+    So it is if a check cannot be made.
     """
     try:
         found = list(findings(tables, table))
