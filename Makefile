@@ -10,7 +10,7 @@ PORT ?= 3000
 install: .venv/installed  ## create .venv from the lock file, byte-compiled
 
 .venv/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11-3.13 is needed, this is " + sys.version.split()[0] + ": make ... PYTHON=python3.13")'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11-3.14 is needed, this is " + sys.version.split()[0] + ": make ... PYTHON=python3.13")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
@@ -38,6 +38,6 @@ curves: install  ## measure how seconds and memory grow; docs/pictures/scaling.p
 docs: install  ## write docs/features.md from the catalogue
 	$(BIN)/python -m pipeline_assets.features_page
 
-lock: install  ## resolve the dependencies of pyproject.toml anew
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-strip-extras \
+lock: install  ## the newest releases that pyproject.toml allows
+	$(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --generate-hashes --no-strip-extras \
 		--no-header --no-emit-index-url -o requirements.lock

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import zstandard
 from databento import BentoError, BentoHttpError, Historical
+from databento.common.zstd import ZstdError
 from databento_dbn import DBNError
 from tenacity import (
     RetryCallState,
@@ -132,9 +132,10 @@ class HistoricalDay:
         except BentoError as error:
             cause = error.__context__  # where the client leaves what broke the stream
             if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
-                raise self._error(f"cannot write {part.parent}: {cause}", "make room") from cause
+                remedy = "see that it may be written to, and make room"
+                raise self._error(f"cannot write {part.parent}: {cause}", remedy) from cause
             raise BrokenStream(error) from error
-        except (ValueError, DBNError, zstandard.ZstdError) as error:
+        except (ValueError, DBNError, EOFError, ZstdError) as error:
             raise BrokenStream(error) from error
 
     def _request(self) -> dict[str, Any]:
