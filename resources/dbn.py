@@ -133,7 +133,8 @@ class _File:
     ) -> Iterator[pl.DataFrame]:
         """One decoded frame a block, in file order.
 
-        The predicate is tried on its own columns first, so that rows it drops are never decoded.
+        The predicate is tried on its own columns first, and one more as it may name none, so that
+        rows it drops are never decoded.
         """
         left = np.iinfo(np.int64).max if n_rows is None else n_rows
         for block in read_records(self.path):
@@ -141,9 +142,9 @@ class _File:
             left -= len(records)
             rows = np.arange(len(records))
             if predicate is not None:
-                tested = self._decode(predicate.meta.root_names(), records, rows)
-                kept = tested.select(predicate.fill_null(False)).to_series()
-                rows = np.flatnonzero(kept.to_numpy())
+                tested = dict.fromkeys(["rtype", *predicate.meta.root_names()])
+                numbered = self._decode(list(tested), records, rows).with_row_index("row")
+                rows = numbered.filter(predicate)["row"].to_numpy()
             if _identity(self.path) != self._identity:
                 raise DbnError(self.path, "replaced while it was read", "read it again")
             yield self._decode(names, records, rows)

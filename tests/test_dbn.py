@@ -196,6 +196,8 @@ def test_row_limit_stops_reading(raw_day, tmp_path):
         lambda rows: rows.filter(pl.col("symbol") == "ESU5", pl.col("ask_px_00") > 6000),
         lambda rows: rows.filter(pl.col("price").is_null()).select("sequence"),
         lambda rows: rows.filter(pl.col("bid_px_00") >= pl.col("ask_px_00")),
+        lambda rows: rows.filter(pl.col("price").is_between(5900, 5960), pl.col("price") != 5950),
+        lambda rows: rows.filter(pl.lit(True)),
         lambda rows: rows.filter(pl.lit(False)),
         lambda rows: rows.filter(pl.col("size") > 5).head(40_000),
         lambda rows: rows.head(40_000).filter(pl.col("size") > 5),
