@@ -30,9 +30,9 @@ _DISTANCE = pl.col("bar5s_approach_dist_to_level_pts_eob")
 def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFrame:
     """The features of each bar of each episode relative to its level.
 
-    No column but those marked (future), which it inherits, knows a bar after the trigger. Of the
-    columns before it only these, the `setup_` columns and what tells of the touch to come (episode,
-    level, bars to the trigger and what is measured from the level) know one after their own.
+    Of bars after the trigger only the columns marked (future) know, which are inherited. Before the
+    trigger the `setup_` columns use bars up to it, and the episode's keys and all that is measured from
+    the level tell of the touch to come; every other column uses nothing after its own bar.
 
     Args:
         episodes: table `level_episodes`.

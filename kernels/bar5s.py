@@ -64,7 +64,7 @@ class BarsSoFar:
         self._done: list[tuple[pl.DataFrame, Bars, pl.DataFrame]] = []
 
     def add(self, ticks: pl.DataFrame) -> None:
-        """Take in ticks of table `clean_ticks`, later than those before.
+        """Take in ticks of table `clean_ticks`, not earlier than those before.
 
         Raises:
             UnusableDay: they are not in time order, of which the loop would make nonsense.
@@ -75,7 +75,7 @@ class BarsSoFar:
         if self._symbol is None:
             self._symbol, self._first_ns = ticks["symbol"][0], times[0]
         if times[0] < self._last_ns or not times.is_sorted():
-            raise UnusableDay("ticks are not in time order; make them anew")
+            raise UnusableDay("ticks are not in time order; materialise clean_ticks again")
         self._last_ns = times[-1]
         if self._is_too_long():
             return

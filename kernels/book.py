@@ -118,7 +118,7 @@ class Depth(NamedTuple):
 
     size: (FRAC - DEPTH, at least n) float64, the states from `DEPTH` on: in all, then by band.
     beyond: (at least n,) float64, of one side, what lies in no band.
-    bands: (2,) int64, of each side, how many bands hold anything, counted from the nearest.
+    bands: (2,) int64, of each side, the first band from which on none holds anything.
     """
 
     size: np.ndarray
@@ -208,12 +208,6 @@ def _imbalances(bid, ask, imbalance) -> None:
 
 
 @lean_inner
-def _copy(value, to) -> None:
-    for i in range(to.size):
-        to[i] = value[i]
-
-
-@lean_inner
 def _finite(value, to) -> None:
     for i in range(to.size):
         to[i] = value[i] if value[i] == value[i] else 0.0
@@ -248,7 +242,7 @@ def state(
         else:
             value[:] = 0.0
     elif k >= DEPTH:
-        _copy(size[k - DEPTH], value)
+        _finite(size[k - DEPTH], value)
     elif k >= CDI:
         band = k - CDI
         if band < max(bands[0], bands[1]):

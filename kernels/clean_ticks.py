@@ -30,6 +30,8 @@ FLAGS = {
 
 BEFORE_MIDNIGHT = timedelta(minutes=1)
 """Files are cut by receive time, so an event may lie just before its file's day, but not far."""
+OLD_SNAPSHOT = timedelta(seconds=1)
+"""A snapshot is moved if its event is older; an event takes milliseconds to be received."""
 
 _FIRST_RECORDS = 65_536
 """Enough to tell the contract on nearly every day but that of a roll."""
@@ -159,14 +161,15 @@ def readings(
 
 
 def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]:
-    """The records, a snapshot of the book at the day's beginning as of then.
+    """The records, snapshots of the book as of when they were made.
 
-    The time it comes with is that of its latest order, placed a moment ago or days.
+    A snapshot is received as it is made. The time of its event is that of an order in it, placed a
+    moment ago or days: there it would show a book that was not known yet.
     """
-    opens, ts = datetime.combine(day, time(), UTC), pl.col("ts_event")
-    midnight, oldest = pl.lit(opens, INSTANT), pl.lit(opens - BEFORE_MIDNIGHT, INSTANT)
-    is_old = (pl.col("flags") & FLAG_SNAPSHOT != 0) & (ts < oldest)
-    timed = pl.when(is_old).then(midnight).otherwise(ts).alias("ts_event")
+    midnight = pl.lit(datetime.combine(day, time(), UTC), INSTANT)
+    ts, made = pl.col("ts_event"), pl.max_horizontal("ts_recv", midnight)
+    is_old = (pl.col("flags") & FLAG_SNAPSHOT != 0) & (ts < made - OLD_SNAPSHOT)
+    timed = pl.when(is_old).then(made).otherwise(ts).alias("ts_event")
 
     def as_timed(batch: pl.DataFrame) -> pl.DataFrame:
         return batch.with_columns(timed)

@@ -1,19 +1,15 @@
 """How long states hold: a tile's ticks by bar, and the averages over time that follow.
 
-A state holds from its tick to the next one with a two-sided book, over empty bars too. `walk` is the
-tick loop's `Walk`.
+A state holds from its tick to the next one with a two-sided book, over empty bars too. A `Walk`
+carries them from tile to tile.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from kernels.book import Depth
 from kernels.compiling import lean_inner, lean_sum
-
-if TYPE_CHECKING:
-    from kernels.tick_loop import Walk
 
 BAR_NS = 5_000_000_000
 
@@ -23,7 +19,7 @@ two-sided book; ns since when a state exists in it."""
 
 
 class Runs(NamedTuple):
-    """A tile's ticks by bar: runs of n bars, at most as many as ticks; each field (n,).
+    """A tile's ticks by bar: n runs, each the ticks of one bar; each field (n,).
 
     bar: int64.
     start: int64, row in the tile.
@@ -41,6 +37,40 @@ class Runs(NamedTuple):
     wait: np.ndarray
     rest: np.ndarray
     width: np.ndarray
+
+
+class Walk(NamedTuple):
+    """What the tick loop carries from tile to tile, then what it knows of the tile's ticks.
+
+    clock: (3,) int64, by the places named above.
+    held: (N_STATE,) float64, the state that holds.
+    integral: (N_STATE,) float64, ns x state over the open bar.
+    price: (TILE + 1,) float64, the microprice that holds before and after each tick, NaN before the
+        first two-sided book; the last element is carried.
+
+    microprice: (TILE,) float64, of each book, NaN unless two-sided.
+    depth: of each book.
+    value: (TILE,) float64, one state feature of each book.
+    weight: (TILE,) float64, ns that each state holds before the next one of its run.
+    place: (TILE,) int64, of each event in a bar's flow sums.
+    event: (TILE,) float64, price of each event.
+    before, after: (TILE,) uint32, sizes at that price in the book before and in its own.
+    runs: the ticks by bar.
+    """
+
+    clock: np.ndarray
+    held: np.ndarray
+    integral: np.ndarray
+    price: np.ndarray
+    microprice: np.ndarray
+    depth: Depth
+    value: np.ndarray
+    weight: np.ndarray
+    place: np.ndarray
+    event: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    runs: Runs
 
 
 def new_runs(n: int) -> Runs:

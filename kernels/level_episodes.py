@@ -97,31 +97,31 @@ def _outcome(distance, volume, t, direction) -> tuple[int, float]:
     return code, (first + second) / 2
 
 
-_EPISODE = (
-    "trigger",
-    "start",
-    "stop",
-    "extension_count",
-    "approach_direction",
-    "outcome",
-    "outcome_score",
+_EPISODE = np.dtype(
+    [
+        ("trigger", np.int64),
+        ("start", np.int64),
+        ("stop", np.int64),
+        ("extension_count", np.int64),
+        ("approach_direction", np.int64),
+        ("outcome", np.int64),
+        ("outcome_score", np.float64),
+    ]
 )
 
 
 @kernel
 def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
-    """One row an episode, `_EPISODE`."""
+    """The episodes of a level, (n,) of `_EPISODE`."""
     triggers = _triggers(distance, has_trade, valid_from, end)
-    rows = np.empty((triggers.size, len(_EPISODE)))
-    for row, t in enumerate(triggers):
+    episodes = np.empty(triggers.size, _EPISODE)
+    for episode, t in zip(episodes, triggers):  # noqa: B905, as Numba has no strict zip
         direction = _direction(distance, t)
-        stop, extensions = _forward_end(distance, t, end - 1)
-        outcome, score = _outcome(distance, volume, t, direction)
-        start = max(0, t - LOOKBACK_BARS)
-        rows[row, 0], rows[row, 1], rows[row, 2] = t, start, stop
-        rows[row, 3], rows[row, 4] = extensions, direction
-        rows[row, 5], rows[row, 6] = outcome, score
-    return rows
+        episode.trigger, episode.start = t, max(0, t - LOOKBACK_BARS)
+        episode.stop, episode.extension_count = _forward_end(distance, t, end - 1)
+        episode.approach_direction = direction
+        episode.outcome, episode.outcome_score = _outcome(distance, volume, t, direction)
+    return episodes
 
 
 def level_episodes(
@@ -159,18 +159,12 @@ def _level(bars: pl.DataFrame, level: dict, end: int, point: float) -> pl.DataFr
     volume = bars["bar5s_trade_vol_sum"].to_numpy()
     has_trade = (bars["bar5s_trade_cnt_sum"] > 0).to_numpy()
     valid_from = bars["bar_ts"].search_sorted(level["valid_from"])
-    rows = _episodes(distance.to_numpy(), has_trade, volume, valid_from, end)
-    integers = pl.exclude("outcome_score").cast(pl.Int64)
-    return (
-        pl.from_numpy(rows, _EPISODE, orient="row")
-        .with_columns(integers)
-        .select(
-            pl.all(),
-            level_type=pl.lit(level["level_type"]),
-            level_price=pl.lit(level["level_price"]),
-            polarity=pl.lit(level["polarity"]),
-            trigger_bar_ts=bars["bar_ts"].gather(rows[:, 0].astype(np.int64)),
-        )
+    episodes = _episodes(distance.to_numpy(), has_trade, volume, valid_from, end)
+    return pl.from_numpy(episodes).with_columns(
+        level_type=pl.lit(level["level_type"]),
+        level_price=pl.lit(level["level_price"]),
+        polarity=pl.lit(level["polarity"]),
+        trigger_bar_ts=bars["bar_ts"].gather(episodes["trigger"]),
     )
 
 

@@ -1,17 +1,12 @@
 """Events, the adds, cancels and modifies on a known side: their band, and what they do to its size."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 
 from kernels.book import BID, N_BANDS, band_of
 from kernels.compiling import lean_inner
 from kernels.features import ACTION, FLOW_SUMS
-
-if TYPE_CHECKING:
-    from kernels.tick_loop import Ticks
 
 ADD, CANCEL, MODIFY, CLEAR, TRADE = (ACTION.categories.to_list().index(a) for a in "ACMRT")
 _ADDED, _REMOVED, _FIRST_COUNT = range(3)
@@ -21,6 +16,16 @@ FLOW_OF_SIDE = N_BANDS * len(FLOW_SUMS)
 _NOWHERE = 2 * FLOW_OF_SIDE
 FLOW = _NOWHERE + _FIRST_COUNT + len(ACTION.categories)
 """Number of a bar's flow sums, by side's code, band and kind; then those of ticks that are none."""
+
+
+class Ticks(NamedTuple):
+    """n consecutive ticks: ts int64 ns, codes uint8, price float64, size uint32."""
+
+    ts: np.ndarray
+    action: np.ndarray
+    side: np.ndarray
+    price: np.ndarray
+    size: np.ndarray
 
 
 @lean_inner

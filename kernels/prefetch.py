@@ -17,7 +17,7 @@ _FOR_READING, _TO_KEEP, _DATA = 0, 3, 1
 
 
 @intrinsic
-def _prefetch(_, array, index):
+def _prefetch_at(_, array, index):
     """LLVM's `llvm.prefetch` of an element of a contiguous array, an index that exists."""
 
     def generate(context, builder, signature, arguments):
@@ -34,7 +34,7 @@ def _prefetch(_, array, index):
 
 
 @lean_inner
-def ask_for(column: np.ndarray, start: int, stop: int) -> None:
-    """Have rows start to stop of a column, as many as there are, on their way."""
+def prefetch(column: np.ndarray, start: int, stop: int) -> None:
+    """Ask for rows start to stop of a column, as far as they exist."""
     for row in range(start, min(stop, column.size), _CACHE_LINE // column.itemsize):
-        _prefetch(column, row)
+        _prefetch_at(column, row)

@@ -29,7 +29,7 @@ def setup_vectors(approach: pl.DataFrame) -> pl.DataFrame:
     """
     window = setup_window(approach.lazy())
     labels = {
-        "date": pl.col("episode_id").first().str.head(10).str.to_date(),
+        "date": pl.col("trigger_bar_ts").first().dt.date(),
         "lookback_bars": pl.len() - 1,
     }
     at_trigger = pl.exclude("episode_id").last()

@@ -13,7 +13,6 @@ from kernels.book import (
     AWAY,
     N_STATE,
     Book,
-    Depth,
     add_level,
     microprices,
     new_depth,
@@ -26,21 +25,18 @@ from kernels.book import (
 )
 from kernels.compiling import lean_inner, lean_kernel
 from kernels.features import ACTION, LEVELS, SIDE
-from kernels.holding import BAR_NS, NOW, SINCE, Runs, average, begin_run, hold_books, new_runs
-from kernels.order_flow import FLOW, add_sizes_at, count, events_of_side, places_of_events
-from kernels.prefetch import ask_for
+from kernels.holding import BAR_NS, NOW, SINCE, Walk, average, begin_run, hold_books, new_runs
+from kernels.order_flow import (
+    FLOW,
+    Ticks,
+    add_sizes_at,
+    count,
+    events_of_side,
+    places_of_events,
+)
+from kernels.prefetch import prefetch
 
 TILE = 512
-
-
-class Ticks(NamedTuple):
-    """A run of n ticks: ts int64 ns, codes uint8, price float64, size uint32."""
-
-    ts: np.ndarray
-    action: np.ndarray
-    side: np.ndarray
-    price: np.ndarray
-    size: np.ndarray
 
 
 class Bars(NamedTuple):
@@ -58,40 +54,6 @@ class Bars(NamedTuple):
     traded: np.ndarray
     flow: np.ndarray
     last_book: np.ndarray
-
-
-class Walk(NamedTuple):
-    """What the tick loop carries from tile to tile, then what it knows of the tile's ticks.
-
-    clock: (3,) int64, by the places named in `kernels.holding`.
-    held: (N_STATE,) float64, the state that holds.
-    integral: (N_STATE,) float64, ns x state over the open bar.
-    price: (TILE + 1,) float64, the microprice that holds before and after each tick, NaN before the
-        first two-sided book; the last element is carried.
-
-    microprice: (TILE,) float64, of each book, NaN unless two-sided.
-    depth: of each book.
-    value: (TILE,) float64, one state feature of each book.
-    weight: (TILE,) float64, ns that each state holds before the next one of its run.
-    place: (TILE,) int64, of each event in a bar's flow sums.
-    event: (TILE,) float64, price of each event.
-    before, after: (TILE,) uint32, sizes at that price in the book before and in its own.
-    runs: the ticks by bar.
-    """
-
-    clock: np.ndarray
-    held: np.ndarray
-    integral: np.ndarray
-    price: np.ndarray
-    microprice: np.ndarray
-    depth: Depth
-    value: np.ndarray
-    weight: np.ndarray
-    place: np.ndarray
-    event: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    runs: Runs
 
 
 def new_bars(n: int) -> Bars:
@@ -172,14 +134,14 @@ def _measure_side(ticks, book, start, at, price, point, walk) -> None:
     start_depth(walk.depth, at, n)
     for level in range(LEVELS):
         prices, sizes = px[level], sz[level]
-        ask_for(prices, stop, stop + third)
-        ask_for(sizes, stop, stop + third)
+        prefetch(prices, stop, stop + third)
+        prefetch(sizes, stop, stop + third)
         add_level(prices[start:stop], sizes[start:stop], price, point, walk.depth, at)
-        ask_for(prices, stop + third, stop + 2 * third)
-        ask_for(sizes, stop + third, stop + 2 * third)
+        prefetch(prices, stop + third, stop + 2 * third)
+        prefetch(sizes, stop + third, stop + 2 * third)
         add_sizes_at(event, prices[start - 1 : stop - 1], sizes[start - 1 : stop - 1], before)
-        ask_for(prices, stop + 2 * third, stop + 3 * third)
-        ask_for(sizes, stop + 2 * third, stop + 3 * third)
+        prefetch(prices, stop + 2 * third, stop + 3 * third)
+        prefetch(sizes, stop + 2 * third, stop + 3 * third)
         add_sizes_at(event, prices[start:stop], sizes[start:stop], after)
     sum_depth(walk.depth, at, n)
 
@@ -219,7 +181,7 @@ def walk_on(
     batch: Ticks,
     book: Book,
     start: int,
-    before: int,
+    n_before: int,
     point: float,
     first_bar: int,
     walk: Walk,
@@ -227,16 +189,17 @@ def walk_on(
 ) -> None:
     """Rows of a batch from `start` on, tile by tile; `walk` carries over to the next ones.
 
-    start: at least 1, as the row before is looked at too. before: ticks of the day before `start`.
-    point: price of one point, in price units. first_bar: the first bar's start, in bars.
+    start: at least 1, as the row before is looked at too. n_before: how many of the day's ticks
+    precede that row. point: price of one point, in price units. first_bar: number of the first bar,
+    counted in bars since the epoch.
     """
-    first, stop = start, start - before % TILE
+    first, stop = start, start - n_before % TILE
     while start < batch.ts.size:
         stop = min(stop + TILE, batch.ts.size)
         n = stop - start
         tile = _part(batch, start, stop)
         _measure(tile, book, start, point, walk)
-        n_runs = _divide(tile, before + start - first, first_bar, walk, bars)
+        n_runs = _divide(tile, n_before + start - first, first_bar, walk, bars)
         price, touch, value = walk.price[1 : n + 1], touch_of(book, start, n), walk.value[:n]
         for k in range(N_STATE):
             state(k, touch, price, point, walk.depth, value)

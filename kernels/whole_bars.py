@@ -8,7 +8,8 @@ import polars as pl
 from kernels.book import Book, books_of, view
 from kernels.features import BOOK_COLUMNS
 from kernels.holding import BAR_NS
-from kernels.tick_loop import TILE, Bars, Ticks, end_walk, new_bars, new_walk, resume, walk_on
+from kernels.order_flow import Ticks
+from kernels.tick_loop import TILE, Bars, end_walk, new_bars, new_walk, resume, walk_on
 
 _TICKS = ["ts_event", "action", "side", "price", "size"]
 LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
@@ -25,7 +26,7 @@ BEFORE = 2
 
 
 class Part(NamedTuple):
-    """A run of ticks as numbers, and views of its columns.
+    """Consecutive ticks as numbers, and views of its columns.
 
     before: how many rows are before the ticks.
     """
@@ -52,8 +53,8 @@ class Batch(NamedTuple):
 
     parts: one or two. Before the first one's ticks are `BEFORE` rows, the last two-sided book, if
         `has_book`, and the last tick; before the second one's that tick.
-    n_before: ticks of the day before them.
-    first: the first bar's start, in bars.
+    n_before: how many of the day's ticks precede them.
+    first: number of the first bar, counted in bars since the epoch.
     n_bars: number of bars, of which the last may be empty.
     """
 
@@ -91,7 +92,7 @@ class WholeBars:
         self._before, self._has_book, self._n_before = None, False, 0
 
     def add(self, ticks: pl.DataFrame) -> Batch | None:
-        """The bars that are whole once these ticks have come, later ones than those before."""
+        """The bars that are whole once these ticks have come, not earlier than those before."""
         rows = ticks.select(COLUMNS).with_columns(_AS_NUMBERS).rechunk()
         if self._bar is None:
             self._bar, self._before = rows["ts_event"][0] // BAR_NS, rows[[0, 0]]

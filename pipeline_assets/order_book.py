@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from kernels.instrument import Instrument
-from pipeline_assets.checks import CHECKS, judge, severity
+from pipeline_assets.checks import CHECKS, judge
 from pipeline_assets.panel import definition_metadata
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, raw_dbn
@@ -78,13 +78,12 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         made = stage.make(trading_day(context, instrument, day), **inputs)
         yield dg.Output(made)
         tables = LakeDay(Path(context.resources.io_manager.base_dir), root, day)
-        if isinstance(made.table, pl.DataFrame):
-            tables.hold(stage.table, made.table)
+        tables.hold_made(stage.table, made)
         for check, finding in judge(tables, stage.table):
             yield dg.AssetCheckResult(
                 check_name=check.name,
                 passed=finding.passed,
-                severity=severity(check),
+                severity=check.severity,
                 description=finding.message,
                 metadata=finding.figures,
             )

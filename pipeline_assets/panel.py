@@ -30,8 +30,7 @@ class PanelLake(Lake):
         seconds = time.perf_counter() - obj.began
         root, table = context.asset_key.path
         tables = LakeDay(Path(self.base_dir), root, date.fromisoformat(context.partition_key))
-        if isinstance(obj.table, pl.DataFrame):
-            tables.hold(table, obj.table)
+        tables.hold_made(table, obj)
         return describe(tables, table, seconds)
 
 

@@ -1,7 +1,8 @@
 """All that the process of a run or a date needs, loaded once in the server that it is forked from.
 
-A fork has none of its server's threads, so nothing here runs Polars or a kernel. What is loaded is
-frozen in the end: a fork's garbage collector would walk, and so copy, all of it, 0.2 s each time.
+A fork has none of its server's threads, so nothing here runs a query of Polars, whose pool begins with
+the first one, or a kernel. What is loaded is frozen in the end: a fork's garbage collector would walk,
+and so copy, all of it, 0.2 s each time.
 """
 
 import gc
@@ -51,7 +52,7 @@ STORAGES = (
 )
 
 
-def kernels() -> Iterator[Dispatcher]:
+def cached_kernels() -> Iterator[Dispatcher]:
     """Every compiled function of our modules that is cached; others are part of these."""
     for name, module in list(sys.modules.items()):
         if name.startswith(OURS):
@@ -78,7 +79,7 @@ for module in LATER:
 read_migrations_once()
 keep_databases_open()
 show_by_thread()
-for kernel in kernels():
+for kernel in cached_kernels():
     load_from_cache(kernel)
 # A job makes the schema of its config once asked for it, and keeps it.
 dg.validate_run_config(defs.get_repository_def().get_job(backfill.name))

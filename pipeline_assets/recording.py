@@ -22,7 +22,7 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
-from pipeline_assets.checks import Check, Finding, severity
+from pipeline_assets.checks import Check, Finding
 
 
 def latest(instance: dg.DagsterInstance, key: dg.AssetKey, day: date) -> dg.EventLogRecord | None:
@@ -82,7 +82,7 @@ def evaluations(
             target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
                 storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
             ),
-            severity=severity(check),
+            severity=check.severity,
             description=finding.message,
             blocking=check.is_fatal,
             partition=str(day),

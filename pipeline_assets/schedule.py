@@ -58,16 +58,20 @@ def _wanted(
 
     Known are days that a run was asked for, or that have their vectors.
     """
-    has_begun = False
+    vectors, has_begun = asset_key(root, STAGES[-1].table), False
     for day in days:
-        of_day = dg.RunsFilter(job_name=trading_day.name, tags={"root": root, "date": str(day)})
-        run = next(iter(instance.get_runs(of_day, limit=1)), None)
-        if day == today:
-            is_wanted = run is None or run.status is dg.DagsterRunStatus.FAILURE
-        else:
-            vectors = asset_key(root, STAGES[-1].table)
-            is_known = run is not None or latest(instance, vectors, day) is not None
-            is_wanted = has_begun and not is_known
-            has_begun = has_begun or is_known
-        if is_wanted:
+        run = _latest_run(instance, root, day)
+        is_known = run is not None or latest(instance, vectors, day) is not None
+        has_failed = run is not None and run.status is dg.DagsterRunStatus.FAILURE
+        if day == today and (has_failed or not is_known):
             yield day
+        if day != today and has_begun and not is_known:
+            yield day
+        has_begun = has_begun or is_known
+
+
+def _latest_run(instance: dg.DagsterInstance, root: str, day: date) -> dg.DagsterRun | None:
+    """The latest run that was to make a root's day, or several roots'."""
+    of_day = dg.RunsFilter(job_name=trading_day.name, tags={"date": str(day)})
+    runs = instance.get_runs(of_day)
+    return next((run for run in runs if root in run.tags.get("root", "").split(",")), None)

@@ -171,7 +171,7 @@ STAGES = (
         (),
         _clean_ticks,
         _NUMBA,
-        "1",
+        "2",
     ),
     Stage(
         "bar5s",
@@ -247,7 +247,7 @@ def make_tables(
     bars, stages = None, [stage for stage in STAGES if stage.table in wanted]
     for at, stage in enumerate(stages):
         began = time.perf_counter()
-        tables.let_go_but({table for later in stages[at:] for table in later.reads})
+        tables.keep_only({table for later in stages[at:] for table in later.reads})
         if stage.table == "clean_ticks" and "bar5s" in wanted:
             made, bars = _ticks_and_bars(day)
         elif stage.table == "bar5s" and bars:
@@ -255,6 +255,5 @@ def make_tables(
         else:
             made = stage.make(day, **{table: tables.scan(table) for table in stage.reads})
         write_table(made, tables.path(stage.table))
-        if isinstance(made.table, pl.DataFrame):
-            tables.hold(stage.table, made.table)
+        tables.hold_made(stage.table, made)
         yield stage.table, time.perf_counter() - began

@@ -17,7 +17,8 @@ def fork_runs() -> None:
     it: who watches, interrupts and outlives whom. The server to fork from begins with the first run
     and belongs to one code server, so runs are of the code that the location has loaded.
 
-    If it cannot begin, as its code is broken by now, the run is started as Dagster does and says why.
+    If there is none to fork from, as the code is broken by now or its socket is gone, the run is started
+    as Dagster does, and says why if it fails.
     """
     if CODE_SERVER not in sys.modules:
         return
@@ -29,7 +30,7 @@ def fork_runs() -> None:
         try:
             code_server._mp_ctx = multiprocessing.get_context("forkserver")
             return start_run(code_server, *request)
-        except (ConnectionError, EOFError):
+        except (OSError, EOFError):
             code_server._mp_ctx = multiprocessing.get_context("spawn")
             return start_run(code_server, *request)
 

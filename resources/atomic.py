@@ -13,9 +13,9 @@ from resources.machine import is_there
 def whole_file(path: Path) -> Iterator[Path]:
     """A hidden name beside `path` to write to; it takes `path`'s place if the block succeeds.
 
-    The data are on disk before the name appears, so a reader, a killed process or a power cut sees
-    the old file or the new one, never half of one. What a killed process left behind is removed by
-    the next writer of the same file.
+    A reader sees the old file or the new one, never half of one, also after a killed process; and after
+    a power cut, as the data are synced before the name appears, to the disk on Linux, to its cache on
+    macOS. What a killed process left behind is removed by the next writer of the same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_orphans(path)

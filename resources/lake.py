@@ -58,7 +58,7 @@ class Made(NamedTuple):
     began: float = float("nan")
 
     def into(self, sink: Sink) -> None:
-        """Have the table in a sink."""
+        """Put the table into a sink."""
         if callable(self.table):
             self.table(sink)
         else:
@@ -97,7 +97,12 @@ class LakeDay:
         """Keep a table in memory for whoever scans it next."""
         self._held[table] = frame.lazy()
 
-    def let_go_but(self, tables: Collection[str]) -> None:
+    def hold_made(self, table: str, made: Made) -> None:
+        """Keep a table just made, unless it was streamed."""
+        if isinstance(made.table, pl.DataFrame):
+            self.hold(table, made.table)
+
+    def keep_only(self, tables: Collection[str]) -> None:
         """Keep no tables in memory but these."""
         self._held = {table: frame for table, frame in self._held.items() if table in tables}
 
@@ -150,8 +155,8 @@ def write_table(made: Made, path: Path) -> None:
         if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
             raise
         raise UnwritableTable(
-            f"cannot write {path}: {error}; see that it may be written to, make room there and run"
-            " the day again"
+            f"cannot write {path}: {error}; see that it may be written to, make room and run the day"
+            " again"
         ) from error
 
 
@@ -193,7 +198,7 @@ def read_facts(path: Path) -> Facts:
             f"{path} cannot be read: {error}; materialise that day again"
         ) from error
     if _FACTS not in metadata:
-        raise UnreadableTable(f"{path} is not as it was made; materialise that day again")
+        raise UnreadableTable(f"{path} is not a table of this lake; materialise that day again")
     return json.loads(metadata[_FACTS])
 
 

@@ -104,7 +104,7 @@ class Place:
     def kill(self, name: str) -> None:
         """Kill -9 one of the processes and what it started."""
         process = self._running.pop(name)
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

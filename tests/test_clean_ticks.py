@@ -89,21 +89,46 @@ def test_one_record_hours_late_holds_no_others_back(some_records):
     assert max(batch.height for batch in second) == 51
 
 
-def test_a_snapshot_of_old_orders_is_of_the_days_beginning():
-    """Its time is that of its latest order; no other record's is touched, to the nanosecond."""
-    second = 1_000_000_000
-    old, just, after = MIDNIGHT - 60 * second - 1, MIDNIGHT - 60 * second, MIDNIGHT + 123_456
-    times = [old, just, old, after + 2, after + 1]
+SECOND = 1_000_000_000
+NOON = MIDNIGHT + 43_200 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("event", "received", "expected"),
+    [
+        (NOON - SECOND - 1, NOON, NOON),
+        (NOON - SECOND, NOON, NOON - SECOND),
+        (NOON, NOON - 3 * SECOND, NOON),
+        (MIDNIGHT - 86_400 * SECOND, MIDNIGHT, MIDNIGHT),
+        (MIDNIGHT - SECOND - 1, None, MIDNIGHT),
+        (MIDNIGHT - SECOND, None, MIDNIGHT - SECOND),
+    ],
+)
+def test_a_snapshot_of_old_orders_is_of_when_it_was_made(event, received, expected):
+    """No other record's time is touched, to the nanosecond."""
     snapshot = FLAGS["is_snapshot"]
-    records = plain_records(["ESM5"] * 5).with_columns(
+    records = plain_records(["ESM5"] * 2).with_columns(
+        ts_event=pl.Series([event, event]).cast(SCHEMA["ts_event"]),
+        ts_recv=pl.Series([received, received], dtype=pl.Int64).cast(SCHEMA["ts_recv"]),
+        flags=pl.Series([snapshot, 0xFF - snapshot], dtype=SCHEMA["flags"]),
+    )
+    ticks = cleaned([records]).sort("is_snapshot")
+    assert ticks["ts_event"].to_physical().to_list() == [event, expected]
+
+
+def test_a_snapshot_in_mid_day_is_not_seen_before_it_was_made():
+    """Of what happened meanwhile, each tick has its own book, and the snapshot's comes last."""
+    times = [NOON, NOON + 20 * SECOND, NOON - 7_200 * SECOND]
+    received = [NOON, NOON + 20 * SECOND, NOON + 30 * SECOND]
+    records = plain_records(["ESM5"] * 3).with_columns(
         ts_event=pl.Series(times).cast(SCHEMA["ts_event"]),
-        flags=pl.Series([snapshot, snapshot, 0xFF - snapshot, 0, 0], dtype=SCHEMA["flags"]),
-        size=pl.int_range(5, dtype=pl.UInt32),
+        ts_recv=pl.Series(received).cast(SCHEMA["ts_recv"]),
+        flags=pl.Series([0, 0, FLAGS["is_snapshot"]], dtype=SCHEMA["flags"]),
+        size=pl.int_range(3, dtype=pl.UInt32),
     )
     ticks = cleaned([records])
-    assert ticks["size"].to_list() == [2, 1, 0, 4, 3]
-    expected = [old, just, MIDNIGHT, after + 1, after + 2]
-    assert ticks["ts_event"].to_physical().to_list() == expected
+    assert ticks["size"].to_list() == [0, 1, 2]
+    assert ticks["ts_event"].to_physical().to_list() == received
 
 
 def test_other_contracts_may_fill_the_first_batches(some_records):

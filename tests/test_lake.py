@@ -1,6 +1,7 @@
 """The lake's files: how bars read them; a disk that fills up, a writer killed, two writers at once."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -41,7 +42,7 @@ while not is_told_to_end:
     write_table(Made(frame, {{"fill": fill}}), path)
     is_told_to_end = bool(select.select([sys.stdin], [], [], 0)[0])
 """
-NO_LIMIT = -1
+NO_LIMIT = resource.RLIM_INFINITY
 
 
 def writer(path: Path, fill: int, limit: int = NO_LIMIT) -> subprocess.Popen:
@@ -193,7 +194,9 @@ def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_someone_else_wrote_has_no_facts(tmp_path: Path) -> None:
     pl.DataFrame({"row": [1]}).write_parquet(tmp_path / "a.parquet")
-    with pytest.raises(UnreadableTable, match=r"a\.parquet is not as it was made; materialise"):
+    with pytest.raises(
+        UnreadableTable, match=r"a\.parquet is not a table of this lake; materialise"
+    ):
         read_facts(tmp_path / "a.parquet")
 
 

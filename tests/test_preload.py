@@ -12,7 +12,7 @@ import pytest
 from dagster._core.storage import sql
 
 from kernels import compiling
-from pipeline_assets.preload import STORAGES, kernels, load_from_cache
+from pipeline_assets.preload import STORAGES, cached_kernels, load_from_cache
 from tests.place import REPOSITORY
 
 KERNEL = """
@@ -59,7 +59,7 @@ def test_the_cache_is_of_all_source_that_has_loops(
 
 def test_every_kernel_is_found() -> None:
     assert {"walk_on", "_episodes", "_walls", "_spread"} <= {
-        kernel.__name__ for kernel in kernels()
+        kernel.__name__ for kernel in cached_kernels()
     }
 
 

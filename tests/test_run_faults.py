@@ -71,7 +71,7 @@ def test_full_disk_fails_the_run_which_heals_once_there_is_room(place: Place, fi
         said = place.log("full").splitlines()
         problem = next((line for line in said if f"cannot write {bars}: " in line), "")
         assert "No space left on device" in problem
-        assert "make room there and run the day again" in problem
+        assert "make room and run the day again" in problem
         assert files(disk) == {ballast, table_path(disk, "ES", "clean_ticks", DAY)}
         assert tables(disk) == {"clean_ticks": whole["clean_ticks"]}
 

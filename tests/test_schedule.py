@@ -64,6 +64,23 @@ def test_only_what_failed_is_tried_again(
     assert "done, under way or was canceled" in asked_for(instance).skip_message
 
 
+def test_a_day_that_another_lane_has_made_is_done(instance: dg.DagsterInstance) -> None:
+    """By a run of several roots, as one of the job in the UI is, or by the bulk job."""
+    add_run(instance, "NQ,RTY", dg.DagsterRunStatus.SUCCESS)
+    add_run(instance, "ES,NQ", dg.DagsterRunStatus.FAILURE)
+    assert [run.tags["root"] for run in asked_for(instance)] == ["ES", "NQ"]
+    add_run(instance, "ES,NQ", dg.DagsterRunStatus.SUCCESS)
+    assert "done, under way or was canceled" in asked_for(instance).skip_message
+
+
+def test_a_day_with_vectors_is_done_unless_its_run_failed(instance: dg.DagsterInstance) -> None:
+    made = dg.AssetMaterialization(["es", "setup_vectors"], partition=str(DAY))
+    instance.report_runless_asset_event(made)
+    assert [run.tags["root"] for run in asked_for(instance)] == ["NQ"]
+    add_run(instance, "ES", dg.DagsterRunStatus.FAILURE)
+    assert [run.tags["root"] for run in asked_for(instance)] == ["ES", "NQ"]
+
+
 def test_a_table_made_by_hand_is_no_run_of_the_day(instance: dg.DagsterInstance) -> None:
     """The run queue tags it with root and date too."""
     add_run(instance, "ES", dg.DagsterRunStatus.SUCCESS, job="__ASSET_JOB")

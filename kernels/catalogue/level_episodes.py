@@ -37,8 +37,8 @@ EPISODE = (
         INSTANT,
         "ns UTC",
         "trigger",
-        "start of the trigger: |bar5s_microprice_eob - L| / point <= 1, the bar trades or comes from"
-        " outside, 24 bars or more after the level's last trigger",
+        "start of the trigger bar: |bar5s_microprice_eob - L| / point <= 1, it has a trade or the bar"
+        " before was outside, 24 bars or more after the level's last trigger",
     ),
     Column("bar_index_in_episode", I32, "bars", "trigger", "bar - the window's first bar, from 0"),
     Column("bars_to_trigger", I32, "bars", "trigger", "bar - trigger bar, negative before it"),
@@ -50,7 +50,7 @@ EPISODE = (
         I8,
         "sign",
         "position",
-        "+1, from below, if mean bar5s_microprice_eob of the 12 bars before the trigger < L, else -1",
+        "+1, from below, if mean bar5s_microprice_eob of the up to 12 bars before the trigger < L, else -1",
     ),
     Column(
         "is_standard_approach",

@@ -27,7 +27,7 @@ THIRDS = ("early", "mid", "late")
 """Thirds of the setup window: max(1, n // 3) bars each, the rest to late."""
 
 ACTION = pl.Enum(["A", "C", "M", "R", "T", "F", "N"])
-"""Those that change the book first, A, C and M: `kernels.order_flow` counts on it."""
+"""A, C and M come first; `kernels.order_flow` relies on it."""
 SIDE = pl.Enum(["A", "B", "N"])
 LEVEL_TYPE = pl.Enum(["PM_HIGH", "PM_LOW", "OR_HIGH", "OR_LOW"])
 OUTCOME = pl.Enum(["STRONG_BREAK", "WEAK_BREAK", "CHOP", "WEAK_BOUNCE", "STRONG_BOUNCE"])

@@ -9,7 +9,7 @@ from pipeline_assets.checks import bars, episodes, ticks, vectors
 from pipeline_assets.checks.finding import Finding
 from resources.lake import LakeDay
 
-__all__ = ["CHECKS", "Check", "Finding", "findings", "judge", "severity"]
+__all__ = ["CHECKS", "Check", "Finding", "findings", "judge"]
 
 
 class Check(NamedTuple):
@@ -26,6 +26,11 @@ class Check(NamedTuple):
     def name(self) -> str:
         """The check's name in the UI, that of its function."""
         return self.look.__name__
+
+    @property
+    def severity(self) -> dg.AssetCheckSeverity:
+        """How bad it is if it fails."""
+        return dg.AssetCheckSeverity.ERROR if self.is_fatal else dg.AssetCheckSeverity.WARN
 
 
 CHECKS = (
@@ -75,8 +80,3 @@ def judge(tables: LakeDay, table: str) -> list[tuple[Check, Finding]]:
     if any(check.is_fatal and not finding.passed for check, finding in found):
         tables.refuse(table)
     return found
-
-
-def severity(check: Check) -> dg.AssetCheckSeverity:
-    """How bad it is if a check fails."""
-    return dg.AssetCheckSeverity.ERROR if check.is_fatal else dg.AssetCheckSeverity.WARN
