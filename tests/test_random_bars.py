@@ -196,7 +196,9 @@ def test_ticks_out_of_order_are_refused(size, busy_ticks, monkeypatch):
     monkeypatch.setattr(sys.modules["kernels.bar5s"], "_BATCH", size)
     ticks = busy_ticks.lazy().collect().head(1_000)
     swapped = pl.concat([ticks[:500], ticks[550:600], ticks[500:550], ticks[600:]])
-    with pytest.raises(kernels.UnusableDay, match="not in time order; materialise clean_ticks again"):
+    with pytest.raises(
+        kernels.UnusableDay, match="not in time order; materialise clean_ticks again"
+    ):
         kernels.bar5s(swapped.lazy())
 
 

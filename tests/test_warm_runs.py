@@ -22,6 +22,9 @@ from tests.place import REPOSITORY, words, writer_of
 EVENTS = 200_000
 """So many that a run is some while at the first table, and can be stopped in it."""
 RAW_FILES = Path("pipeline_assets", "raw.py")
+IMPORT = "from multiprocessing import forkserver"
+AS_ON_MACOS = f"{IMPORT}, util\nutil.abstract_sockets_supported = False"
+"""Sockets to fork from are files of the temporary folder, from which the system may remove them."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "server": "__import__('os').getppid()",
     }.items():
         edit(folder / RAW_FILES, '"files": names', f'"{name}": {value}, "files": names')
+    edit(folder / "pipeline_assets" / "fork_server.py", IMPORT, AS_ON_MACOS)
     return folder
 
 
@@ -124,6 +128,14 @@ def test_run_says_that_its_code_is_broken_and_once_mended_it_is_warm(
 
     edit(source / RAW_FILES, "klass Delivery", "class Delivery")
     assert recorded_of_a_run(edited)["is_warm"]
+
+
+def test_run_starts_though_its_servers_socket_is_gone(edited: Deployment) -> None:
+    warm = recorded_of_a_run(edited)
+    assert warm["is_warm"]
+    for socket in psutil.Process(warm["server"]).net_connections("unix"):
+        Path(socket.laddr).unlink(missing_ok=True)
+    assert not recorded_of_a_run(edited)["is_warm"]
 
 
 def begun(live: Deployment, day: date) -> Run:
