@@ -25,8 +25,9 @@ test: install  ## lint and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
+# Sockets lie in TMPDIR; from macOS's own they would be removed after three days.
 ui: install  ## the Dagster UI, http://localhost:3000, or PORT=...
-	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
+	TMPDIR=/var/tmp $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
 
 bench: install  ## measure; the table is printed, the figures are kept in benchmarks/results.json
 	$(BIN)/python -m pytest benchmarks/test_stages.py --keep --benchmark-columns=median,iqr,min,max,rounds
