@@ -24,8 +24,9 @@ from tenacity import (
 )
 
 from resources.feed import DownloadError, count_records
+from resources.raw_files import DATASET
 
-DATASET, SCHEMA = "GLBX.MDP3", "mbp-10"
+SCHEMA = "mbp-10"
 
 ATTEMPTS = 6
 BACKOFF = wait_exponential_jitter(max=60)
@@ -72,7 +73,7 @@ class HistoricalDay:
         Nothing is requested that costs money before the price is known to be within the limit.
 
         Raises:
-            DownloadError: If the day is missing, empty or too dear, if the API refuses, or if the
+            DownloadError: if the day is missing, empty or too dear, if the API refuses, or if the
                 last of six attempts fails; passing faults are waited out in between.
         """
         condition = self._condition()

@@ -44,9 +44,9 @@ class DatabentoFeed:
         many `streams` it took, and `records`.
 
         Raises:
-            DownloadError: If the day is not over, dearer than the limit, missing at Databento or
+            DownloadError: if the day is not over, dearer than the limit, missing at Databento or
                 empty, if the key is missing or refused, or if no attempt brought the whole day.
-            DbnError: If a file of another name is there and not whole.
+            DbnError: if a file of another name is there and not whole.
         """
         path = day_file(self.folder, root, day)
         kept = _whole_files(self.folder, root, day, path)

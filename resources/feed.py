@@ -54,8 +54,8 @@ class FolderFeed:
         """The day's files, once each one's header reads as MBP-10; records are not looked at.
 
         Raises:
-            RawDataMissing: If there is none.
-            DbnError: If one cannot be read or is of another schema.
+            RawDataMissing: if there is none.
+            DbnError: if one cannot be read or is of another schema.
         """
         files = raw_files(self.folder, root, day)
         for path in files:
@@ -74,7 +74,7 @@ class SimulatedFeed:
         """The day's files, simulated if there is none.
 
         Raises:
-            ValueError: If the market is closed all day.
+            ValueError: if the market is closed all day.
         """
         try:
             files = raw_files(self.folder, root, day)
@@ -94,6 +94,6 @@ def count_records(path: Path) -> int:
     """How many records a DBN file holds, read to its end.
 
     Raises:
-        DbnError: If it is not MBP-10, truncated or corrupt.
+        DbnError: if it is not MBP-10, truncated or corrupt.
     """
     return sum(len(block) for block in read_records(path))

@@ -49,7 +49,7 @@ def dates_on_this_machine(
         root: Where `proc` and `sys` are.
 
     Raises:
-        ValueError: If `MBP10_DATES_AT_ONCE` is not a positive whole number.
+        ValueError: if `MBP10_DATES_AT_ONCE` is not a positive whole number.
     """
     override = dates_override()
     if override is not None:
@@ -119,7 +119,7 @@ def dates_override() -> int | None:
     """What `MBP10_DATES_AT_ONCE` says, None if it says nothing.
 
     Raises:
-        ValueError: If it is not a positive whole number.
+        ValueError: if it is not a positive whole number.
     """
     text = os.environ.get(OVERRIDE)
     if text is None:

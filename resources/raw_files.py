@@ -3,6 +3,9 @@
 from datetime import date
 from pathlib import Path
 
+DATASET = "GLBX.MDP3"
+"""Databento's of CME Globex, which every raw file is of."""
+
 
 class RawDataMissing(FileNotFoundError):
     """No raw file of a root and day; the message says where it was looked for and what to do."""

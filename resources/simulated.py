@@ -19,24 +19,23 @@ from datetime import time as time_of_day
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import zstandard
 from databento_dbn import Metadata, Schema, SType
 
 from kernels.features import MBP10_RTYPE
+from kernels.instrument import NEW_YORK
 from resources.atomic import whole_file
-from resources.raw_files import RawDataMissing, day_file, raw_files
+from resources.raw_files import DATASET, RawDataMissing, day_file, raw_files
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import open_dirt, soil
 from resources.simulated_market import NS_PER_DAY, advance, open_market
 
-NEW_YORK = ZoneInfo("America/New_York")
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 PRICE_UNITS = 1_000_000_000
 
-DATASET, PUBLISHER_ID = "GLBX.MDP3", 1
+PUBLISHER_ID = 1
 BLOCK_RECORDS = 16_384
 ZSTD_LEVEL, ZSTD_THREADS = 3, 2
 
@@ -94,7 +93,7 @@ def simulate_day(
         tick: Tick of the outrights, in points; the price ranges over some 250 ticks a day.
 
     Raises:
-        ValueError: If the market is closed all `day`, or a number makes no sense.
+        ValueError: if the market is closed all `day`, or a number makes no sense.
     """
     if events < 1:
         raise ValueError(f"events is {events}; it must be at least 1")
@@ -125,7 +124,7 @@ def simulate_day(
 
 
 def symbols_of(root: str, day: date) -> list[str]:
-    """Return the front quarterly contract, the next and their spread: ESM5, ESU5, ESM5-ESU5.
+    """The front quarterly contract, the next and their spread: ESM5, ESU5, ESM5-ESU5.
 
     The front contract rolls on the Monday before the third Friday of its expiry month.
     """
@@ -144,7 +143,7 @@ def _roll_day(year: int, month: int) -> date:
 
 
 def _books(symbols: Sequence[str], price: float, tick: float) -> np.ndarray:
-    """Return the empty books of the front contract, the next and their spread (BOOK_DTYPE)."""
+    """The empty books of the front contract, the next and their spread (BOOK_DTYPE)."""
     prices = np.array([price, price * (1 + CARRY), price * CARRY])
     ticks = np.array([tick, tick, tick / 5])
     books = np.zeros(len(symbols), BOOK_DTYPE)
@@ -167,14 +166,14 @@ def _midnight_ns(day: date) -> int:
 
 
 def _activity(day: date, rng: random.Random) -> np.ndarray:
-    """Return the share of the day's events before each UTC minute (1441 values from 0 to 1)."""
+    """The share of the day's events before each UTC minute (1441 values from 0 to 1)."""
     rates = _usual_rates(day)
     total = np.cumsum(rates * np.fromiter(_bustle(rng), float, len(rates)))
     return np.concatenate(([0.0], total / total[-1]))
 
 
 def _usual_rates(day: date) -> np.ndarray:
-    """Return the relative event rate of each of the day's UTC minutes; refuse a day without events."""
+    """The relative event rate of each of the day's UTC minutes; refuse a day without events."""
     midnight = datetime.combine(day, time_of_day(), UTC)
     moments = [(midnight + minute * MINUTE).astimezone(NEW_YORK) for minute in range(DAY // MINUTE)]
     rates = np.array([_usual_rate(moment) for moment in moments])
@@ -184,7 +183,7 @@ def _usual_rates(day: date) -> np.ndarray:
 
 
 def _usual_rate(moment: datetime) -> float:
-    """Return the relative event rate at a New York time, 0 where the market is closed."""
+    """The relative event rate at a New York time, 0 where the market is closed."""
     if not _is_open(moment):
         return 0.0
     hour = moment.hour + moment.minute / 60
@@ -192,7 +191,7 @@ def _usual_rate(moment: datetime) -> float:
 
 
 def _is_open(moment: datetime) -> bool:
-    """Return whether CME trades at a New York time: from Sunday 18:00, a daily break at 17:00."""
+    """Whether CME trades at a New York time: from Sunday 18:00, a daily break at 17:00."""
     friday, saturday = 4, 5
     if moment.hour >= 17:
         return moment.hour >= 18 and moment.weekday() not in (friday, saturday)

@@ -49,7 +49,7 @@ LOTS_PER_ORDER = 4
 
 @inner
 def uniform(state: np.void) -> float:
-    """Return a draw from [0, 1) by splitmix64 on `state.rng`."""
+    """A draw from [0, 1) by splitmix64 on `state.rng`."""
     state.rng += np.uint64(0x9E3779B97F4A7C15)
     z = state.rng
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -60,25 +60,25 @@ def uniform(state: np.void) -> float:
 
 @inner
 def below(state: np.void, n: int) -> int:
-    """Return a uniform draw from 0 ... n-1."""
+    """A uniform draw from 0 ... n-1."""
     return np.int64(uniform(state) * n)
 
 
 @inner
 def pick(state: np.void, values: np.ndarray) -> int:
-    """Return one of `values`, each equally likely."""
+    """One of `values`, each equally likely."""
     return values[below(state, values.size)]
 
 
 @inner
 def outward(side: int) -> int:
-    """Return the step, in ticks, away from the other side."""
+    """The step, in ticks, away from the other side."""
     return -1 if side == BID else 1
 
 
 @inner
 def usual_lots(book: np.void, ticks: int) -> float:
-    """Return the lots usual on a level that many ticks from the best price."""
+    """The lots usual on a level that many ticks from the best price."""
     return USUAL_LOTS[min(ticks, USUAL_LOTS.size - 1)] * book.thickness
 
 
@@ -111,7 +111,7 @@ def resize(book: np.void, record: np.void, side: int, index: int, old: int, new:
 
 @inner
 def pick_order(state: np.void, book: np.void, side: int, index: int) -> int:
-    """Return the lots of one of the level's orders, leaving each of the others at least a lot."""
+    """The lots of one of the level's orders, leaving each of the others at least a lot."""
     lots, orders = book.lots[side, index], book.orders[side, index]
     return lots if orders == 1 else min(pick(state, ORDER_LOTS), lots - orders + 1)
 
@@ -164,7 +164,7 @@ def describe(book: np.void, record: np.void, action: int, side: int, index: int,
 
 @inner
 def _depth(book, side, index):
-    """Return the number of levels better than price `index`."""
+    """The number of levels better than price `index`."""
     depth, better = 0, book.best[side]
     while better != index:
         depth += book.lots[side, better] > 0

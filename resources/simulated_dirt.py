@@ -31,7 +31,7 @@ DIRT_DTYPE = np.dtype([("rng", "u8"), ("midnight_ns", "i8")])
 
 
 def open_dirt(midnight_ns: int, seed: int) -> np.ndarray:
-    """Return the state of `soil` for a day that starts at `midnight_ns` (UTC)."""
+    """The state of `soil` for a day that starts at `midnight_ns` (UTC)."""
     return np.array([(seed, midnight_ns)], DIRT_DTYPE)
 
 

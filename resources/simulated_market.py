@@ -97,7 +97,7 @@ def open_market(
     *,
     with_clears: bool,
 ) -> Market:
-    """Return the market before the first of a day's `events` records.
+    """The market before the first of a day's `events` records.
 
     `activity[m]` is the share of the events before UTC minute m (1441 values from 0 to 1); with
     `with_clears` books are cleared and rebuilt a few times during the day.
@@ -211,14 +211,14 @@ def _read_clock(state):
 
 @inner
 def _near_normal(state):
-    """Return a draw of mean 0 and variance 1, from four uniform ones."""
+    """A draw of mean 0 and variance 1, from four uniform ones."""
     total = uniform(state) + uniform(state) + uniform(state) + uniform(state)
     return (total - 2.0) * np.sqrt(3.0)
 
 
 @inner
 def _tilt(state, book):
-    """Return how the fair value presses on the mid, from -1 (sellers only) to 1 (buyers only)."""
+    """How the fair value presses on the mid, from -1 (sellers only) to 1 (buyers only)."""
     mid = 0.5 * (book.best[BID] + book.best[ASK])
     distance = CENTRE + book.follow * state.fair_ticks - mid
     return min(max(distance / FULL_TILT_TICKS, -1.0), 1.0)
