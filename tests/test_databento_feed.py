@@ -69,7 +69,7 @@ def test_day_is_downloaded_as_it_is(feed, api, whole, waits):
 
 
 def test_request_is_for_the_parent_symbol_and_the_utc_day(feed, api):
-    feed.fetch("ES", DAY)
+    feed.fetch("NQ", DAY)
     (seen, _), (priced, _), (streamed, _) = api.log
     assert seen.args.to_dict() == {
         "dataset": "GLBX.MDP3",
@@ -81,7 +81,7 @@ def test_request_is_for_the_parent_symbol_and_the_utc_day(feed, api):
         "schema": "mbp-10",
         "stype_in": "parent",
         "stype_out": "instrument_id",
-        "symbols": "ES.FUT",
+        "symbols": "NQ.FUT",
         "start": "2025-06-05",
         "end": "2025-06-06",
     }
@@ -193,8 +193,10 @@ def test_key_missing(key, feed, api, monkeypatch):
     assert api.log == []
 
 
-def test_day_that_is_not_over_is_not_asked_for(feed, api):
-    fails_with(feed, "not over", "midnight UTC", day=datetime.now(UTC).date() + timedelta(days=1))
+@pytest.mark.parametrize("days_from_today", [0, 1])
+def test_day_that_is_not_over_is_not_asked_for(days_from_today, feed, api):
+    day = datetime.now(UTC).date() + timedelta(days=days_from_today)
+    fails_with(feed, "not over", "midnight UTC", day=day)
     assert api.log == []
 
 

@@ -9,7 +9,7 @@ from databento_dbn import Schema
 import resources.raw_files
 from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_folder, roll_rule
 from resources.databento_feed import DatabentoFeed
-from resources.dbn import DbnError
+from resources.dbn import DbnError, scan_dbn
 from resources.feed import FolderFeed, SimulatedFeed, count_records
 from resources.raw_files import RawDataMissing, raw_files
 from tests.conftest import DAY
@@ -62,6 +62,8 @@ def test_simulated_feed_writes_the_day_once(tmp_path):
     fetched = feed.fetch("NQ", DAY)
     assert fetched.files == [tmp_path / "NQ" / NAME]
     assert count_records(fetched.files[0]) == 500
+    symbols = scan_dbn(fetched.files[0]).collect()["symbol"]
+    assert {symbol[:2] for symbol in symbols} == {"NQ"}
     written = fetched.files[0].stat().st_mtime_ns
     assert feed.fetch("NQ", DAY) == fetched
     assert fetched.files[0].stat().st_mtime_ns == written
