@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import product
 from typing import NamedTuple
 
 import polars as pl
 
-from kernels.features import OUTCOME, VECTOR_DIMS
+from kernels.features import BANDS, OUTCOME, SIDES, VECTOR_DIMS
 
 
 class Fault(NamedTuple):
@@ -53,6 +54,8 @@ def all_outcomes(value: str | None) -> Callable[[pl.DataFrame], pl.DataFrame]:
     return lambda frame: frame.with_columns(outcome=pl.lit(value, OUTCOME))
 
 
+COUNTS = [f"meta_{kind}_cnt" for kind in ("add", "cancel", "modify", "clear", "trade")]
+
 AGAIN = "materialise {table} of 2025-06-05 again"
 
 FAULTS = [
@@ -76,6 +79,13 @@ FAULTS = [
         "clean_ticks",
         in_row(7, bid_px_00=pl.col("ask_px_00")),
         ("1 book crossed or locked", AGAIN),
+    ),
+    Fault(
+        "no_book_is_crossed",
+        True,
+        "clean_ticks",
+        in_row(7, bid_px_00=pl.col("ask_px_00") + 1),
+        ("1 book crossed or locked",),
     ),
     Fault(
         "ticks_are_of_the_day",
@@ -134,18 +144,28 @@ FAULTS = [
         ("meta_msg_cnt is", AGAIN),
     ),
     Fault(
+        "ticks_are_conserved",
+        True,
+        "bar5s",
+        in_row(9_000, **{f"bar5s_{name}_sum": pl.col(f"bar5s_{name}_sum") + 1 for name in COUNTS}),
+        tuple(f"{name} is" for name in COUNTS),
+    ),
+    Fault(
         "volumes_balance",
         True,
         "bar5s",
         in_row(40, bar5s_trade_signed_vol_sum=pl.col("bar5s_trade_signed_vol_sum") + 1),
         ("signed_volume does not balance in 1 bar;", AGAIN),
     ),
-    Fault(
-        "volumes_balance",
-        True,
-        "bar5s",
-        in_row(40, bar5s_flow_net_vol_ask_p1_2_sum=-1e6),
-        ("net_flow does not balance in 1 bar;", AGAIN),
+    *(
+        Fault(
+            "volumes_balance",
+            True,
+            "bar5s",
+            in_row(40, **{f"bar5s_flow_net_vol_{side}_{band}_sum": -1e6}),
+            ("net_flow does not balance in 1 bar;", AGAIN),
+        )
+        for side, band in product(SIDES, BANDS)
     ),
     Fault(
         "lows_lie_below_highs",
@@ -171,6 +191,13 @@ FAULTS = [
     Fault(
         "levels_lie_in_the_days_range",
         True,
+        "session_levels",
+        in_row(1, level_price=1.0),
+        ("PM_LOW 1.0000 outside 59",),
+    ),
+    Fault(
+        "levels_lie_in_the_days_range",
+        True,
         "bar5s",
         lambda bars: bars.clear(),
         ("PM_HIGH", "OR_LOW", "though no bar has a price", AGAIN),
@@ -188,6 +215,13 @@ FAULTS = [
         "level_episodes",
         lambda episodes: episodes.filter(~pl.col("is_trigger_bar")),
         (" episodes with no trigger bar",),
+    ),
+    Fault(
+        "one_trigger_an_episode",
+        True,
+        "level_episodes",
+        lambda e: e.with_columns(is_trigger_bar=pl.col("bars_to_trigger") == 1),
+        ("or one that is not bar 0",),
     ),
     Fault(
         "bars_run_through_the_trigger",

@@ -73,6 +73,12 @@ def test_every_check_has_a_fault() -> None:
     assert {fault.check for fault in FAULTS} | elsewhere == set(BY_NAME)
 
 
+def test_a_low_may_be_the_high(tables: LakeDay) -> None:
+    levels = tables.scan("session_levels").collect()
+    tables.hold("session_levels", levels.with_columns(level_price=pl.lit(5_950.0)))
+    assert look("lows_lie_below_highs", tables).passed
+
+
 def test_a_flag_may_be_the_same_all_day(tables: LakeDay) -> None:
     names = [dimension.name for dimension in VECTOR_DIMS]
     flag = names.index("setup_bid_wall_appeared")

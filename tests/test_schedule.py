@@ -1,14 +1,14 @@
 """What the evening schedule asks for; its ticks and holidays by the real server: test_daemon.py."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from kernels.instrument import NEW_YORK
-from pipeline_assets.partitions import trading_days, why_closed
+from pipeline_assets.partitions import session_close, trading_days, why_closed
 from pipeline_assets.schedule import evening
 
 DAY = date(2025, 6, 5)
@@ -139,6 +139,20 @@ def test_what_is_open_is_a_partition() -> None:
     for ordinal in range(date(2024, 1, 1).toordinal(), date(2026, 1, 1).toordinal()):
         day = date.fromordinal(ordinal)
         assert (str(day) in keys) == (why_closed(day) is None)
+
+
+@pytest.mark.parametrize(
+    ("day", "hour"),
+    [
+        (date(2025, 6, 5), 22),
+        (date(2025, 12, 11), 23),
+        (date(2025, 7, 4), 17),
+        (date(2025, 11, 28), 18),
+    ],
+    ids=["summer", "winter", "half day in summer", "half day in winter"],
+)
+def test_when_a_session_closes(day: date, hour: int) -> None:
+    assert session_close(day) == datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
