@@ -24,7 +24,7 @@ from pipeline_assets.panel import PanelLake
 from pipeline_assets.stages import STAGES
 from resources.lake import table_path
 
-ES = INSTRUMENTS["ES"]
+ES, NQ = INSTRUMENTS["ES"], INSTRUMENTS["NQ"]
 NEW_YORK = ZoneInfo("America/New_York")
 CHRISTMAS = date(2025, 12, 25)
 
@@ -116,10 +116,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def test_the_sensor_reports_what_changes(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    """Evaluated as by the daemon, now: the due day is missing, nothing changes, the day comes."""
+    """Evaluated as by the daemon, now: a root's due day is missing, nothing changes, the day comes."""
     *_, before, due = due_days(datetime.now(UTC))
     put(tmp_path, before)
-    sensor = freshness_sensor([ES])
+    sensor = freshness_sensor([ES, NQ])
     resources = {"io_manager": PanelLake(base_dir=str(tmp_path))}
 
     def evaluate(cursor: str | None) -> SensorExecutionData:
@@ -127,16 +127,19 @@ def test_the_sensor_reports_what_changes(tmp_path: Path, instance: dg.DagsterIns
         return sensor.evaluate_tick(context)
 
     missing = evaluate(None)
-    (event,) = missing.asset_events
+    event, _ = missing.asset_events
     assert not event.passed
+    assert event.severity == dg.AssetCheckSeverity.ERROR
     assert event.asset_key.path == ["es", "lake"]
     assert f"{due} is not there" in event.description
     again = evaluate(missing.cursor)
     assert not again.asset_events
     assert "nothing has changed" in again.skip_message
     put(tmp_path, due)
-    (event,) = evaluate(missing.cursor).asset_events
+    there = evaluate(missing.cursor)
+    (event,) = there.asset_events
     assert event.passed
+    assert not evaluate(there.cursor).asset_events
 
 
 def test_the_check_runs_from_the_ui(tmp_path: Path, instance: dg.DagsterInstance) -> None:
