@@ -84,6 +84,7 @@ def test_roots_are_apart(sensor: Sensor) -> None:
     sensor.put(NAME, root="NQ")
     sensor.put(NAME, root="CL")
     assert [request.tags["root"] for request in sensor.tick()] == ["ES", "NQ"]
+    assert sensor.tick() == []
 
 
 def test_a_link_to_itself_stops_no_other_file(sensor: Sensor) -> None:
