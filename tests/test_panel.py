@@ -11,6 +11,7 @@ import pytest
 from kernels.features import TABLES, schema
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.features_page import in_markdown
+from pipeline_assets.figures import figures
 from pipeline_assets.lineage import sources
 from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake, describe
@@ -139,7 +140,18 @@ def test_figures_are_those_of_the_tables(tables: LakeDay) -> None:
     for what in ("triggers", "outcome"):
         parts = [episodes[name] for name in OF_TABLE["level_episodes"] if name.startswith(what)]
         assert sum(parts) == vectors.height
-    assert episodes["truncated_forward"] == vectors["is_truncated_forward"].sum()
+
+
+def test_windows_cut_short_are_counted(tables: LakeDay) -> None:
+    """The day has none."""
+    episodes = tables.scan("level_episodes").with_columns(
+        is_truncated_lookback=pl.lit(True),
+        is_truncated_forward=pl.col("level_type") == "OR_LOW",
+    )
+    tables.hold("level_episodes", episodes.collect())
+    said = figures(tables, "level_episodes")
+    assert said["truncated_lookback"] == said["episodes"]
+    assert said["truncated_forward"] == said["triggers_or_low"] > 0
 
 
 def test_a_materialisation_carries_the_description(small_raw: Path, tmp_path: Path) -> None:
