@@ -137,6 +137,10 @@ class Place:
         paths = [table_path(self.lake, "ES", stage.table, day) for stage in STAGES]
         return all(path.exists() and pl.read_parquet(path).width for path in paths)
 
+    def rows(self, table: str, day: date) -> int:
+        """How many rows a table of a day has."""
+        return pl.read_parquet(table_path(self.lake, "ES", table, day)).height
+
     def hidden_files(self) -> list[Path]:
         """What is being written, or was left half-written."""
         return [path for path in self.lake.rglob(".*") if path.is_file()]
