@@ -57,6 +57,17 @@ def test_the_cache_is_of_all_source_that_has_loops(
     assert len(folders) == 4
 
 
+def test_the_cache_of_the_same_source_is_the_same_in_every_process() -> None:
+    code = "import kernels, numba; print(numba.config.CACHE_DIR)"
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    first, second = (
+        subprocess.check_output([sys.executable, "-c", code], cwd=REPOSITORY, env=environment)
+        for _ in range(2)
+    )
+    assert first == second
+    assert b"numba-" in first
+
+
 def test_every_kernel_is_found() -> None:
     assert {"walk_on", "_episodes", "_walls", "_spread"} <= {
         kernel.__name__ for kernel in cached_kernels()
