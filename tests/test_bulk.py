@@ -15,10 +15,12 @@ from typing import Any
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.event_api import PartitionKeyFilter
 
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import Backfill, chosen_days
+from pipeline_assets.checks import CHECKS, Check
 from pipeline_assets.jobs import CHAIN
 from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
@@ -222,19 +224,38 @@ def test_record_is_that_of_the_asset_lane(lane: Lane, asset_lane: tuple) -> None
     for asset in CHAIN:
         for day in DAYS:
             ours, theirs = lane.latest(asset, day), latest(instance, asset, day)
-            assert _metadata(ours) == _metadata(theirs)
+            assert _metadata(ours.asset_materialization) == _metadata(theirs.asset_materialization)
             assert _versions(ours) == _versions(theirs)
             assert _pointers(ours).keys() == _pointers(theirs).keys()
+
+
+def test_checks_are_recorded_as_by_the_asset_lane(lane: Lane, asset_lane: tuple) -> None:
+    """Of the day before which both lanes had made the same one."""
+    instance, _ = asset_lane
+    for check in CHECKS:
+        ours, theirs = (_evaluation(of, check, CORRUPT) for of in (lane.instance, instance))
+        assert ours == theirs, check.name
+
+
+def _evaluation(instance: dg.DagsterInstance, check: Check, day: date) -> tuple:
+    """What is recorded of a check of a day, but for the materialisation it is of."""
+    (record,) = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey(["es", check.table]), check.name),
+        limit=1,
+        partition_filter=PartitionKeyFilter(key=str(day)),
+    )
+    it = record.evaluation
+    return it.passed, it.severity, it.description, it.blocking, _metadata(it)
 
 
 _OF_THE_RUN = ("path", "peak_memory_bytes", "seconds", "ticks_per_second")
 
 
-def _metadata(record: dg.EventLogRecord) -> dict[str, Any]:
+def _metadata(event: dg.AssetMaterialization | dg.AssetCheckEvaluation) -> dict[str, Any]:
     """Metadata by name, that which differs from run to run by its type only."""
     return {
         name: type(entry) if name in _OF_THE_RUN else _comparable(entry.value)
-        for name, entry in record.asset_materialization.metadata.items()
+        for name, entry in event.metadata.items()
     }
 
 
