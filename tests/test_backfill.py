@@ -112,9 +112,11 @@ def test_interrupted_before_there_is_a_run_it_just_ends(place: Place) -> None:
     place.run("backfill", f"{COMMAND} --dates {THERE}")
     command = place.process("backfill")
     server = place.eventually("the server begins", lambda: server_of(command), every=0.02)
-    place.eventually("it loads", lambda: time.time() - server.create_time() > 0.5, every=0.02)
-    for process in (server, command):
-        process.send_signal(signal.SIGINT)
+    place.eventually("it loads", lambda: server.cpu_times().user > 0.3, every=0.02)
+    server.send_signal(signal.SIGINT)
+    while command.status() != psutil.STATUS_ZOMBIE:  # at first it does not heed the signal
+        command.send_signal(signal.SIGINT)
+        time.sleep(0.02)
     assert place.end_of("backfill") == -signal.SIGINT
     server.wait(60)
     assert place.log("backfill") == ""
