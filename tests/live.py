@@ -28,7 +28,7 @@ class Deployment(Place):
 
     def __init__(self, folder: Path, roots: str = "ES", source: Path = REPOSITORY) -> None:
         super().__init__(folder, roots, source)
-        self._code_port, web_port = _free_port(), _free_port()
+        self._code_port, web_port = _free_ports()
         self.url = f"http://127.0.0.1:{web_port}"
         workspace = folder / "workspace.yaml"
         server = {"host": "127.0.0.1", "port": self._code_port, "location_name": LOCATION}
@@ -226,10 +226,10 @@ def _with_tags(found: dict[str, Any]) -> dict[str, Any]:
     return found | {"tags": {tag["key"]: tag["value"] for tag in found["tags"]}}
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+def _free_ports() -> tuple[int, int]:
+    anywhere = ("127.0.0.1", 0)
+    with socket.create_server(anywhere) as one, socket.create_server(anywhere) as other:
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _answers(port: int) -> bool:
