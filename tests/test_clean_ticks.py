@@ -23,6 +23,7 @@ from tests import oracle
 from tests.compare import assert_same, plain_rows
 from tests.conftest import DAY
 from tests.dbn_files import MIDNIGHT, plain_records, write
+from tests.seeded import SEEDED
 
 ES = Instrument("ES")
 KEY = ["ts_event", "sequence"]
@@ -138,7 +139,7 @@ def test_other_contracts_may_fill_the_first_batches(some_records):
     assert_frame_equal(ticks.select(SHARED), stably_sorted(records), check_exact=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(SEEDED, max_examples=60)
 @given(
     keys=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2)), min_size=1, max_size=60),
     size=st.integers(5, 70),

@@ -15,6 +15,7 @@ from tests import oracle
 from tests.compare import plain_rows
 from tests.conftest import DAY
 from tests.dbn_files import plain_records
+from tests.seeded import SEEDED
 
 ES = Instrument("ES")
 
@@ -137,7 +138,7 @@ def test_records_of_other_contracts_need_no_time():
 SYMBOLS = ["ESH5", "ESM5", "ESM25", "ESU5", "ESZ5", "ESH6", "ESH0", "NQM5", "ESM5-ESU5"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(SEEDED, max_examples=80)
 @given(
     volumes=st.dictionaries(st.sampled_from(SYMBOLS), st.integers(0, 2), min_size=1, max_size=6),
     roll=st.sampled_from(["volume", "calendar", "ESM5", "ESM25"]),
