@@ -1,8 +1,9 @@
 """Freshness: a trading day that is not there by 19:30 New York is said to be missing, no other."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -110,15 +111,24 @@ def test_every_root_on_its_own(tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> date:
+    """The day due by now, which is not in the lake, though the day before is."""
+    now = SimpleNamespace(now=lambda zone: at("2025-06-05 20:00").astimezone(zone))
+    monkeypatch.setattr("pipeline_assets.freshness.datetime", now)
+    put(tmp_path, date(2025, 6, 4))
+    return date(2025, 6, 5)
+
+
+@pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
-def test_the_sensor_reports_what_changes(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    """Evaluated as by the daemon, now: a root's due day is missing, nothing changes, the day comes."""
-    *_, before, due = due_days(datetime.now(UTC))
-    put(tmp_path, before)
+def test_the_sensor_reports_what_changes(
+    tmp_path: Path, instance: dg.DagsterInstance, due: date
+) -> None:
+    """Evaluated as by the daemon: a root's due day is missing, nothing changes, the day comes."""
     sensor = freshness_sensor([ES, NQ])
     resources = {"io_manager": PanelLake(base_dir=str(tmp_path))}
 
@@ -142,9 +152,9 @@ def test_the_sensor_reports_what_changes(tmp_path: Path, instance: dg.DagsterIns
     assert not evaluate(there.cursor).asset_events
 
 
-def test_the_check_runs_from_the_ui(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    *_, before, due = due_days(datetime.now(UTC))
-    put(tmp_path, before)
+def test_the_check_runs_from_the_ui(
+    tmp_path: Path, instance: dg.DagsterInstance, due: date
+) -> None:
     checks = freshness_checks([ES])
     job = dg.define_asset_job("fresh", selection=dg.AssetSelection.checks(*checks))
     defs = dg.Definitions(
