@@ -230,12 +230,12 @@ def test_files_of_one_day_are_one_day(first, day_file, dirty_day, tmp_path):
 
 def test_every_reason_to_drop_is_counted_as_the_oracle_counts(some_records):
     rng = random.Random(0)
-    strangers = ["NQM5", "NQM5-NQU5", "ESM5-ESU5", "ES:BF M5-U5-Z5", "ESM5 C5950", "ES", None]
-    odd = [(row, rtype, symbol) for row, (rtype, symbol) in enumerate(product([10, 23], strangers))]
+    names = ["NQM5", "NQM5-NQU5", "ESM5-ESU5", "ES:BF M5-U5-Z5", "ESM5 C5950", "ES", None, "ESM5"]
+    odd = list(product([10, 23], names))
     rows = rng.sample(range(some_records.height), 20 * len(odd))
     rtypes, symbols = some_records["rtype"].to_list(), some_records["symbol"].to_list()
     for at, row in enumerate(rows):
-        _, rtypes[row], symbols[row] = odd[at % len(odd)]
+        rtypes[row], symbols[row] = odd[at % len(odd)]
     records = some_records.with_columns(
         rtype=pl.Series(rtypes, dtype=pl.UInt8), symbol=pl.Series(symbols, dtype=SCHEMA["symbol"])
     )

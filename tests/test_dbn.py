@@ -16,9 +16,7 @@ import zstandard
 from databento_dbn import UNDEF_PRICE, UNDEF_TIMESTAMP, Action, BidAskPair, Side, SType
 from polars.testing import assert_frame_equal
 
-import kernels
 import resources.dbn_records
-from kernels.instrument import Instrument
 from resources.dbn import SCHEMA, DbnError, read_dbn, scan_dbn
 from resources.dbn_records import BLOCK_RECORDS
 from tests.conftest import DAY
@@ -235,13 +233,6 @@ def test_other_record_types_keep_their_headers(order, block_records, tmp_path, m
     assert set(others["ts_event"].to_physical()) <= {MIDNIGHT + 5, MIDNIGHT + 6}
     assert others["size"].sum() == others["bid_sz_00"].sum() == 0
     assert others.select("action", "side", "symbol").null_count().row(0) == (others.height,) * 3
-
-
-def test_other_record_types_are_counted_and_left_out(tmp_path):
-    path = write(tmp_path / "day.dbn", header(), MAPPING, book_record(), SYSTEM, SYSTEM)
-    cleaned = kernels.clean_ticks(read_dbn(path), Instrument("ES"), DAY)
-    assert cleaned.dropped["other_rtype"] == 3
-    assert cleaned.ticks.height == 1
 
 
 def test_batches_are_what_is_scanned_each_time_from_the_first(day_file, monkeypatch):
