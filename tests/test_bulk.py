@@ -174,10 +174,12 @@ def asset_lane(
         ({"start": "2025-06-05", "end": "2025-06-02"}, "end 2025-06-02 is before start 2025-06-05"),
         ({"start": "2025-06-07", "end": "2025-06-08"}, "no trading day from 2025-06-07"),
         ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),
+        ({"start": "2025-06-31", "end": "2025-07-04"}, "'2025-06-31' is not a date"),
         ({"dates": ["2025-06-05", "2025-06-07"]}, "no session on 2025-06-07 (Saturday)"),
         ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
         ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
         ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
+        ({"dates": ["2025-06-05"], "roots": []}, "no roots or no stages; name some"),
     ],
 )
 def test_impossible_config_is_refused(config: dict, says: str) -> None:
