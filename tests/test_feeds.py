@@ -11,7 +11,7 @@ from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_fol
 from resources.databento_feed import DatabentoFeed
 from resources.dbn import DbnError, scan_dbn
 from resources.feed import FolderFeed, SimulatedFeed, count_records
-from resources.raw_files import RawDataMissing, raw_files
+from resources.raw_files import RawDataMissing, dbn_files, raw_files
 from tests.conftest import DAY
 from tests.databento_server import EVENTS, NAME
 from tests.dbn_files import book_record, header
@@ -35,11 +35,17 @@ def test_folder_feed_takes_all_files_of_the_day(tmp_path):
     assert fetched.metadata["bytes"] == 2 * len(header() + book_record())
 
 
-def test_of_a_file_in_two_forms_the_compressed_one_is_taken_and_no_hidden_one(tmp_path):
+def test_of_a_file_in_two_forms_the_compressed_one_is_taken_and_no_hidden_one(
+    tmp_path, monkeypatch
+):
+    """In whichever order the folder has them."""
     (tmp_path / "ES").mkdir()
     for name in ("20250605.dbn", "20250605.dbn.zst", ".20250605.part.dbn"):
         (tmp_path / "ES" / name).touch()
-    assert raw_files(tmp_path, "ES", DAY) == [tmp_path / "ES" / "20250605.dbn.zst"]
+    there = dbn_files(tmp_path / "ES")
+    for files in (there, there[::-1]):
+        monkeypatch.setattr(resources.raw_files, "dbn_files", lambda _, files=files: files)
+        assert raw_files(tmp_path, "ES", DAY) == [tmp_path / "ES" / "20250605.dbn.zst"]
 
 
 def test_folder_feed_without_a_file_says_where_it_looked(tmp_path):
@@ -111,14 +117,6 @@ def test_no_roots_are_refused(roots, settings):
 def test_roots_are_taken_in_either_case_with_commas_to_spare(settings):
     settings(ROOTS=" nq,ES,,nq,")
     assert [instrument.root for instrument in instruments()] == ["NQ", "ES"]
-
-
-def test_of_a_file_in_both_forms_the_compressed_one_counts(tmp_path, monkeypatch):
-    """In whichever order the folder has them."""
-    both = [tmp_path / "ES" / name for name in ("20250605.dbn.zst", "20250605.dbn")]
-    for files in (both, both[::-1]):
-        monkeypatch.setattr(resources.raw_files, "dbn_files", lambda _, files=files: files)
-        assert raw_files(tmp_path, "ES", DAY) == both[:1]
 
 
 @pytest.mark.parametrize("rule", ["volume", "calendar", "ESM5", "ESH26"])
