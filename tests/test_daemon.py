@@ -140,12 +140,6 @@ def test_schedule_across_daylight_saving(live: Deployment) -> None:
             assert wanted["tags"]["dagster/partition"] == f"{moment:%Y-%m-%d}"
 
 
-def test_schedule_skips_holiday(live: Deployment) -> None:
-    tick = evening(live, datetime(2025, 4, 18, 18, 30, tzinfo=NEW_YORK))
-    assert tick["runRequests"] == []
-    assert "Good Friday" in tick["skipReason"]
-
-
 @pytest.mark.parametrize("lane", ["asset", "bulk"])
 def test_dates_of_which_memory_holds_one_never_run_at_once(live: Deployment, lane: str) -> None:
     days = [date(2025, 6, day) for day in (16, 17, 18)]

@@ -1,4 +1,4 @@
-"""What the evening schedule asks for; its ticks and holidays by the real server: test_daemon.py."""
+"""What the evening schedule asks for; its ticks by the real server: test_daemon.py."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
