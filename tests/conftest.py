@@ -1,11 +1,13 @@
 """Simulated days that several test files read; the local Databento and the days to draw."""
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import date, time
 from functools import cache
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -15,7 +17,7 @@ from pipeline_assets.stages import STAGES, TradingDay
 from resources.dbn import read_dbn
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
-from tests.place import without_settings
+from tests.place import REPOSITORY, without_settings
 
 pytest_plugins = ["tests.databento_server", "tests.drawn_days"]
 
@@ -68,6 +70,13 @@ def small_raw(day_file: Callable, tmp_path_factory: pytest.TempPathFactory) -> P
 def small_lake(small_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with the tables of that day; not to be written to."""
     return make_tables(small_raw, tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> dg.DagsterInstance:
+    """An instance as configured in the repository."""
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
+    return dg.DagsterInstance.from_config(str(tmp_path))
 
 
 def make_tables(raw: Path, lake: Path) -> Path:

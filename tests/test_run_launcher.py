@@ -1,11 +1,9 @@
 """The launcher tells a run that goes on from one whose process is gone."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -15,14 +13,6 @@ from dagster._core.launcher import WorkerStatus
 
 from pipeline_assets.run_launcher import RunLauncher
 from resources.machine import is_there
-from tests.place import REPOSITORY
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> dg.DagsterInstance:
-    """An instance as configured in the repository."""
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
-    return dg.DagsterInstance.from_config(str(tmp_path))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The run queue's limits: from the machine and what dates needed, and the bulk lane alone."""
 
 import os
-import shutil
 import subprocess
 import sys
 from datetime import date
@@ -29,13 +28,6 @@ AT_ONCE = 5
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "__repository__"), "job"
 )
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> dg.DagsterInstance:
-    """An instance as configured in the repository."""
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
-    return dg.DagsterInstance.from_config(str(tmp_path))
 
 
 def add_run(
