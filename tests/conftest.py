@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date, time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -13,8 +14,11 @@ import pytest
 
 import kernels
 from kernels.instrument import INSTRUMENTS, Instrument, new_york
+from pipeline_assets.order_book import Contract
+from pipeline_assets.panel import PanelLake
 from pipeline_assets.stages import STAGES, TradingDay
 from resources.dbn import read_dbn
+from resources.feed import FolderFeed
 from resources.lake import LakeDay, write_table
 from resources.simulated import simulate_day
 from tests.place import REPOSITORY, without_settings
@@ -77,6 +81,15 @@ def instance(tmp_path: Path) -> dg.DagsterInstance:
     """An instance as configured in the repository."""
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
     return dg.DagsterInstance.from_config(str(tmp_path))
+
+
+def wired(raw: Path, lake: Path) -> dict[str, Any]:
+    """Resources for assets made in this process, of raw files in a folder."""
+    return {
+        "feed": FolderFeed(raw),
+        "contract": Contract(),
+        "io_manager": PanelLake(base_dir=str(lake)),
+    }
 
 
 def make_tables(raw: Path, lake: Path) -> Path:

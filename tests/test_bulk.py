@@ -22,16 +22,15 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.bulk import Backfill, chosen_days
 from pipeline_assets.checks import CHECKS, Check
 from pipeline_assets.jobs import CHAIN
-from pipeline_assets.order_book import Contract, order_book_assets
-from pipeline_assets.panel import PanelLake
+from pipeline_assets.order_book import order_book_assets
 from pipeline_assets.process_a_date import DATES_AT_ONCE
 from pipeline_assets.progress import DATES
-from resources.feed import FolderFeed
 from resources.lake import table_path
 from resources.machine import usable_cores
 from resources.raw_files import day_file
 from resources.simulated import simulate_day
 from tests.compare import TOLERANCE
+from tests.conftest import wired
 from tests.live import PROCESSES, Deployment, deployed
 from tests.place import writer_of
 
@@ -156,11 +155,7 @@ def asset_lane(
             order_book_assets(INSTRUMENTS["ES"]),
             instance=instance,
             partition_key=str(day),
-            resources={
-                "feed": FolderFeed(lane.live.raw),
-                "contract": Contract(),
-                "io_manager": PanelLake(base_dir=str(folder / "lake")),
-            },
+            resources=wired(lane.live.raw, folder / "lake"),
         )
     return instance, folder / "lake"
 

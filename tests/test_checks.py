@@ -12,13 +12,11 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets import checks
 from pipeline_assets.checks import CHECKS, Finding, findings, judge
 from pipeline_assets.checks.episodes import MIN_EPISODES
-from pipeline_assets.order_book import Contract, order_book_assets
-from pipeline_assets.panel import PanelLake
+from pipeline_assets.order_book import order_book_assets
 from pipeline_assets.raw import RAW
-from resources.feed import FolderFeed
 from resources.lake import LakeDay, Made, TableMissing, write_table
 from resources.simulated import simulate_day
-from tests.conftest import DAY
+from tests.conftest import DAY, wired
 from tests.faults import FAULTS, Fault, all_outcomes, dimension, in_row
 
 ES = INSTRUMENTS["ES"]
@@ -197,11 +195,7 @@ def materialised(raw: Path, lake: Path) -> tuple[bool, list[str], dict[str, str]
             order_book_assets(ES),
             partition_key=str(DAY),
             instance=instance,
-            resources={
-                "feed": FolderFeed(raw),
-                "contract": Contract(),
-                "io_manager": PanelLake(base_dir=str(lake)),
-            },
+            resources=wired(raw, lake),
             raise_on_error=False,
         )
         made = [event.asset_key.path[1] for event in run.get_asset_materialization_events()]

@@ -13,13 +13,12 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.features_page import in_markdown
 from pipeline_assets.figures import figures
 from pipeline_assets.lineage import sources
-from pipeline_assets.order_book import Contract, order_book_assets
-from pipeline_assets.panel import PanelLake, describe
+from pipeline_assets.order_book import order_book_assets
+from pipeline_assets.panel import describe
 from pipeline_assets.raw import RAW
 from pipeline_assets.stages import STAGES, Stage
-from resources.feed import FolderFeed
 from resources.lake import LakeDay, Made, write_table
-from tests.conftest import DAY
+from tests.conftest import DAY, wired
 
 TEXT, INT, FLOAT = dg.TextMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue
 OF_EVERY_TABLE = {
@@ -160,11 +159,7 @@ def test_a_materialisation_carries_the_description(small_raw: Path, tmp_path: Pa
             list(ASSETS.values()),
             partition_key=str(DAY),
             instance=instance,
-            resources={
-                "feed": FolderFeed(small_raw),
-                "contract": Contract(),
-                "io_manager": PanelLake(base_dir=str(tmp_path)),
-            },
+            resources=wired(small_raw, tmp_path),
         )
     made = {event.asset_key.path[1]: event for event in run.get_asset_materialization_events()}
     assert list(made) == [RAW, *TABLES]

@@ -13,12 +13,12 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.order_book import Contract, order_book_assets
-from pipeline_assets.panel import PanelLake
+from pipeline_assets.order_book import order_book_assets
 from pipeline_assets.raw import content_version, deliver
 from resources.feed import FolderFeed
 from resources.raw_files import RawDataMissing
 from resources.simulated import simulate_day
+from tests.conftest import wired
 from tests.place import REPOSITORY
 
 DAY = date(2025, 6, 5)
@@ -97,11 +97,7 @@ def test_the_environment_says_which_contract_unless_a_run_does(tmp_path: Path) -
 
 def test_same_bytes_again_make_nothing_stale_and_others_do(tmp_path: Path) -> None:
     assets = order_book_assets(INSTRUMENTS["ES"])
-    resources = {
-        "feed": FolderFeed(tmp_path / "raw"),
-        "contract": Contract(),
-        "io_manager": PanelLake(base_dir=str(tmp_path / "lake")),
-    }
+    resources = wired(tmp_path / "raw", tmp_path / "lake")
     graph = dg.Definitions(assets, resources=resources).resolve_asset_graph()
     path = tmp_path / "raw" / "ES" / "20250605.dbn.zst"
     with dg.DagsterInstance.ephemeral() as instance:
