@@ -15,6 +15,7 @@ from kernels.features import TABLES
 from pipeline_assets.raw import RAW
 from resources.raw_files import day_file
 from resources.simulated import simulate_day
+from tests.conftest import DAY
 from tests.live import Deployment, deployed
 from tests.place import PATIENCE, REPOSITORY
 
@@ -35,7 +36,6 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 ARTEFACTS = REPOSITORY / ".artefacts"
-DAY = date(2025, 6, 5)
 THREE_DAYS = [date(2025, 6, 9), date(2025, 6, 10), date(2025, 6, 11)]
 WINDOW = {"width": 1440, "height": 900}
 DARK = "rgb(3, 6, 21)"

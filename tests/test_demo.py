@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import DAY
 from tests.place import REPOSITORY, Place
-
-DAY = date(2025, 6, 5)
 
 
 def test_a_day_is_simulated_and_made_and_shown(tmp_path: Path) -> None:

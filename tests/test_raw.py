@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 from shutil import copy
 
@@ -18,10 +17,9 @@ from pipeline_assets.raw import content_version, deliver
 from resources.feed import FolderFeed
 from resources.raw_files import RawDataMissing
 from resources.simulated import simulate_day
-from tests.conftest import wired
+from tests.conftest import DAY, wired
 from tests.place import REPOSITORY
 
-DAY = date(2025, 6, 5)
 CONTRACTS = """
 import sys
 import dagster as dg

@@ -10,8 +10,7 @@ import pytest
 from kernels.instrument import NEW_YORK
 from pipeline_assets.partitions import session_close, trading_days, why_closed
 from pipeline_assets.schedule import evening
-
-DAY = date(2025, 6, 5)
+from tests.conftest import DAY
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import RAW, content_version
 from pipeline_assets.sensor import DAYS_A_TICK, SETTLED_SECONDS, deliveries
 from resources.raw_files import raw_files
+from tests.conftest import DAY
 
-DAY = date(2025, 6, 5)
 NAME = "glbx-mdp3-20250605.mbp-10.dbn.zst"
 
 
