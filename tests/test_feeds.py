@@ -78,10 +78,8 @@ def test_simulated_feed_writes_the_day_once(tmp_path):
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Sets `MBP10_` variables; the raw folder is the test's own, others are unset."""
+    """Sets `MBP10_` variables; the raw folder is the test's own."""
     monkeypatch.setenv("MBP10_RAW", str(tmp_path))
-    monkeypatch.delenv("MBP10_FEED", raising=False)
-    monkeypatch.delenv("MBP10_COST_LIMIT", raising=False)
 
     def choose(**values: str) -> None:
         for name, value in values.items():

@@ -25,11 +25,6 @@ from resources.machine import (
 USUAL_PEAK = 970_000_000
 
 
-@pytest.fixture(autouse=True)
-def no_override(monkeypatch):
-    monkeypatch.delenv(OVERRIDE, raising=False)
-
-
 @pytest.fixture
 def machine(monkeypatch) -> Callable[[int, int], None]:
     """Makes this a machine of so many cores and bytes."""

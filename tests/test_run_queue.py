@@ -87,10 +87,7 @@ def test_machine_is_asked_every_time(
         assert config.max_concurrent_runs == int(at_once)
 
 
-def test_recorded_peaks_decide(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(OVERRIDE, raising=False)
+def test_recorded_peaks_decide(instance: dg.DagsterInstance) -> None:
     tables = [stage.table for stage in STAGES]
 
     record_peak(instance, "setup_vectors", 1, date(2025, 6, 2))
@@ -123,7 +120,6 @@ def test_the_largest_raw_file_counts_until_a_peak_is_recorded(
 def test_what_is_no_file_in_the_raw_folder_does_not_count(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv(OVERRIDE, raising=False)
     monkeypatch.setenv("MBP10_RAW", str(tmp_path))
     (tmp_path / "ES" / "20250603.dbn.zst").mkdir(parents=True)
     (tmp_path / "ES" / "20250604.dbn.zst").symlink_to(tmp_path / "nowhere")
