@@ -83,6 +83,14 @@ def instance(tmp_path: Path) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_config(str(tmp_path))
 
 
+def from_bars(bars: pl.DataFrame, day: date = DAY, point: float = 1.0) -> tuple[pl.DataFrame, ...]:
+    """A day's bars and the tables that follow from them, in order."""
+    levels = kernels.session_levels(bars, day)
+    episodes = kernels.level_episodes(bars, levels, day, point)
+    approach = kernels.approach_features(episodes, point)
+    return bars, levels, episodes, approach, kernels.setup_vectors(approach)
+
+
 def wired(raw: Path, lake: Path) -> dict[str, Any]:
     """Resources for assets made in this process, of raw files in a folder."""
     return {

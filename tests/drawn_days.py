@@ -16,7 +16,7 @@ from kernels.features import TABLES, schema
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.previews import episodes, levels, market, style
 from resources.dbn import read_dbn
-from tests.conftest import DAY
+from tests.conftest import DAY, from_bars
 
 EVENTS = 60_000
 WINTER, SUMMER = date(2025, 1, 15), DAY
@@ -34,18 +34,9 @@ class Day(NamedTuple):
     dropped: dict[str, int]
 
 
-def run(ticks: pl.DataFrame, dropped: dict[str, int], day: date = DAY) -> Day:
+def run(ticks: pl.DataFrame, dropped: dict[str, int]) -> Day:
     """The whole chain from clean ticks."""
-    bars = kernels.bar5s(ticks.lazy())
-    return from_bars(ticks.lazy(), bars, dropped, day)
-
-
-def from_bars(ticks: pl.LazyFrame, bars: pl.DataFrame, dropped: dict[str, int], day: date) -> Day:
-    """The chain from bars on."""
-    session = kernels.session_levels(bars, day)
-    touched = kernels.level_episodes(bars, session, day)
-    approach = kernels.approach_features(touched)
-    return Day(ticks, bars, session, touched, approach, kernels.setup_vectors(approach), dropped)
+    return Day(ticks.lazy(), *from_bars(kernels.bar5s(ticks.lazy())), dropped)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +58,7 @@ def winter_day(drawn_day: Day) -> Day:
     offset = f"{(WINTER - DAY).days}d"
     shifted = drawn_day.ticks.with_columns(pl.col("ts_event").dt.offset_by(offset))
     bars = drawn_day.bars.with_columns(pl.col("bar_ts").dt.offset_by(offset))
-    return from_bars(shifted, bars, drawn_day.dropped, WINTER)
+    return Day(shifted, *from_bars(bars, WINTER), drawn_day.dropped)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from kernels.features import BANDS, SIDES, TABLES, VECTOR_DIMS
 from kernels.instrument import Instrument
 from resources.dbn import read_dbn, scan_dbn
 from tests.compare import parquet_bytes
-from tests.conftest import DAY
+from tests.conftest import DAY, from_bars
 
 EVENTS = 60_000
 BAR = timedelta(seconds=5)
@@ -41,11 +41,7 @@ class Day(NamedTuple):
 
 def run(ticks: pl.DataFrame, point: float = 1.0) -> Day:
     """The whole chain from clean ticks."""
-    bars = kernels.bar5s(ticks.lazy(), point)
-    levels = kernels.session_levels(bars, DAY)
-    episodes = kernels.level_episodes(bars, levels, DAY, point)
-    approach = kernels.approach_features(episodes, point)
-    return Day(ticks, bars, levels, episodes, approach, kernels.setup_vectors(approach))
+    return Day(ticks, *from_bars(kernels.bar5s(ticks.lazy(), point), DAY, point))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from kernels.instrument import Instrument
 from resources.dbn import scan_dbn
 from tests import oracle
 from tests.compare import assert_same, plain_rows
-from tests.conftest import DAY
+from tests.conftest import DAY, from_bars
 
 EVENTS = 15_000
 POINT = 1.0
@@ -30,13 +30,8 @@ class Stages(NamedTuple):
 
 def run_kernels(records: pl.DataFrame) -> Stages:
     cleaned = kernels.clean_ticks([records], Instrument("ES", POINT), DAY)
-    ticks = cleaned.ticks
-    bars = kernels.bar5s(ticks.lazy(), POINT)
-    levels = kernels.session_levels(bars, DAY)
-    episodes = kernels.level_episodes(bars, levels, DAY, POINT)
-    approach = kernels.approach_features(episodes, POINT)
-    vectors = kernels.setup_vectors(approach)
-    return Stages(ticks, cleaned.dropped, bars, levels, episodes, approach, vectors)
+    bars = kernels.bar5s(cleaned.ticks.lazy(), POINT)
+    return Stages(cleaned.ticks, cleaned.dropped, *from_bars(bars, DAY, POINT))
 
 
 def run_oracle(records: pl.DataFrame) -> Stages:

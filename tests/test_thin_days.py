@@ -7,7 +7,7 @@ import pytest
 
 import kernels
 from kernels.features import LEVEL_TYPE, TABLES, schema
-from tests.conftest import DAY
+from tests.conftest import from_bars
 from tests.dbn_files import MIDNIGHT, book_record, header
 from tests.one_file import clean
 
@@ -19,12 +19,8 @@ NEW_YORK_MIDNIGHT = MIDNIGHT + 4 * HOUR
 
 def tables_of(ticks: pl.LazyFrame) -> dict[str, pl.DataFrame]:
     """Every table of the day, each of the catalogue's schema."""
-    bars = kernels.bar5s(ticks)
-    levels = kernels.session_levels(bars, DAY)
-    episodes = kernels.level_episodes(bars, levels, DAY)
-    approach = kernels.approach_features(episodes)
-    frames = (ticks.collect(), bars, levels, episodes, approach, kernels.setup_vectors(approach))
-    tables = dict(zip(TABLES, frames, strict=True))
+    frames = from_bars(kernels.bar5s(ticks))
+    tables = dict(zip(TABLES, (ticks.collect(), *frames), strict=True))
     for name, frame in tables.items():
         assert frame.schema == schema(name)
     assert tables["session_levels"]["level_type"].to_list() == list(LEVEL_TYPE.categories)
