@@ -30,7 +30,7 @@ FLAGS = {
 
 BEFORE_MIDNIGHT = timedelta(minutes=1)
 """Files are cut by receive time, so an event may lie just before its file's day, but not far."""
-OLD_SNAPSHOT = timedelta(seconds=1)
+OLD_SNAPSHOT = pl.duration(seconds=1, time_unit="ns")
 """A snapshot is moved if its event is older; an event takes milliseconds to be received."""
 
 _FIRST_RECORDS = 65_536
@@ -168,7 +168,7 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
     """
     midnight = pl.lit(datetime.combine(day, time(), UTC), INSTANT)
     ts, made = pl.col("ts_event"), pl.max_horizontal("ts_recv", midnight)
-    is_old = (pl.col("flags") & FLAG_SNAPSHOT != 0) & (ts < made - OLD_SNAPSHOT)
+    is_old = (pl.col("flags") & FLAG_SNAPSHOT != 0) & (made - ts > OLD_SNAPSHOT)
     timed = pl.when(is_old).then(made).otherwise(ts).alias("ts_event")
 
     def as_timed(batch: pl.DataFrame) -> pl.DataFrame:

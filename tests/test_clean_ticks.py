@@ -132,6 +132,36 @@ def test_a_snapshot_in_mid_day_is_not_seen_before_it_was_made():
     assert ticks["ts_event"].to_physical().to_list() == received
 
 
+A_TIME = st.builds(
+    lambda around, seconds, ns: around + seconds * SECOND + ns,
+    st.sampled_from([MIDNIGHT, NOON]),
+    st.integers(-3, 3),
+    st.integers(-1, 1),
+)
+
+
+@settings(SEEDED, max_examples=200)
+@given(
+    rows=st.lists(
+        st.tuples(A_TIME, st.none() | A_TIME, st.sampled_from([0, 0x20, 0xA8, 0xDF])),
+        min_size=1,
+        max_size=12,
+    ),
+    size=st.integers(1, 12),
+)
+def test_times_and_their_order_are_the_oracles(rows, size):
+    """Of records now and then, some of them of snapshots."""
+    events, received, flags = zip(*rows, strict=True)
+    records = plain_records(["ESM5"] * len(rows)).with_columns(
+        ts_event=pl.Series(events).cast(SCHEMA["ts_event"]),
+        ts_recv=pl.Series(received, dtype=pl.Int64).cast(SCHEMA["ts_recv"]),
+        flags=pl.Series(flags, dtype=SCHEMA["flags"]),
+        size=pl.int_range(len(rows), dtype=pl.UInt32),
+    )
+    slow_ticks, _ = oracle.clean_ticks(plain_rows(records), "ES", "volume", DAY)
+    assert_same(cleaned(in_batches(records, size)), slow_ticks, "clean_ticks")
+
+
 def test_other_contracts_may_fill_the_first_batches(some_records):
     is_front = pl.col("symbol") == "ESM5"
     records = pl.concat([some_records.filter(~is_front), some_records.filter(is_front)[::-1]])

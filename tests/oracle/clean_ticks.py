@@ -1,7 +1,7 @@
 """One contract's ticks among the day's records."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 
 from tests.oracle.arithmetic import Row, named
 from tests.oracle.book import FIELDS, LEVELS, SIDES
@@ -62,6 +62,18 @@ def choose_contract(outrights: list[Row], root: str, roll: str, day: date) -> st
     return roll
 
 
+def time_of(record: Row, day: date) -> int:
+    """When a record counts, ns UTC: that of its event, or when a snapshot of old orders was made.
+
+    Old is more than a second; a snapshot is made when it is received, not before the day.
+    """
+    midnight = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000_000
+    made = midnight if record["ts_recv"] is None else max(record["ts_recv"], midnight)
+    is_snapshot = record["flags"] & FLAGS["is_snapshot"] != 0
+    is_old = made - record["ts_event"] > 1_000_000_000
+    return made if is_snapshot and is_old else record["ts_event"]
+
+
 def clean_ticks(
     records: list[Row], root: str, roll: str, day: date
 ) -> tuple[list[Row], dict[str, int]]:
@@ -93,7 +105,7 @@ def clean_ticks(
             dropped["crossed_or_locked"] += 1
         else:
             flags = {name: record["flags"] & bit != 0 for name, bit in FLAGS.items()}
-            tick = record | flags
+            tick = record | flags | {"ts_event": time_of(record, day)}
             kept.append({name: tick[name] for name in TICK_COLUMNS})
     if not kept:
         raise ValueError(f"no record of {contract} is left after cleaning")
