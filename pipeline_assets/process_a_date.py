@@ -40,8 +40,8 @@ _take_within_a_tick = child_process_executor._poll_for_event
 class ProcessADate(dg.Executor):
     """Dagster's multiprocess executor, sized at launch, whose run ends with a summary of its dates.
 
-    Processes are forked from a server that has everything loaded, and runs no query and no kernel itself.
-    `dates_at_once` tells from the instance and the run's config how many dates fit.
+    Processes are forked from a server that has everything loaded, and runs no query and no kernel
+    itself. `dates_at_once` tells from the instance and the run's config how many dates fit.
     """
 
     def __init__(

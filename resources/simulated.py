@@ -173,7 +173,7 @@ def _activity(day: date, rng: random.Random) -> np.ndarray:
 
 
 def _usual_rates(day: date) -> np.ndarray:
-    """The relative event rate of each of the day's UTC minutes; refuse a day without events."""
+    """The relative event rate of each of the day's UTC minutes; a day without any is refused."""
     midnight = datetime.combine(day, time_of_day(), UTC)
     moments = [(midnight + minute * MINUTE).astimezone(NEW_YORK) for minute in range(DAY // MINUTE)]
     rates = np.array([_usual_rate(moment) for moment in moments])
