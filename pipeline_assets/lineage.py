@@ -266,7 +266,7 @@ def _setup_vectors() -> Found:
         for column in TABLES["setup_vectors"]
         if column.name in approach
     )
-    yield "date", _in("approach_features", "episode_id")
+    yield "date", _in("approach_features", "trigger_bar_ts")
     yield "lookback_bars", _in("approach_features", "bars_to_trigger")
     at_trigger = (dim.name for dim in VECTOR_DIMS if dim.name in approach)
     yield "vector", _in("approach_features", *at_trigger, *_SUMMARISED)

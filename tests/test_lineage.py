@@ -89,7 +89,7 @@ def disturbed(column: pl.Series) -> Iterator[pl.Series]:
         yield pl.Series(rng.choice(dtype.categories.to_numpy(), n), dtype=dtype)
     elif isinstance(dtype, pl.Datetime):
         yield (column + pl.Series(rng.integers(0, 60, n) * SECOND).cast(pl.Duration("ns"))).sort()
-        yield column + timedelta(minutes=20)
+        yield column + timedelta(days=1, minutes=20)
     elif dtype.is_float():
         yield (column * (1 + 1e-3 * rng.standard_normal(n))).set(is_gap, None)
         yield column * 0
