@@ -54,9 +54,9 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
 def _wanted(
     instance: dg.DagsterInstance, root: str, days: list[date], today: date
 ) -> Iterator[date]:
-    """Of days in order those after a known one that are not, and today if it is not or has failed.
+    """Of days in order those after a known one that are not; today if it is not, or its run failed.
 
-    Known are days that a run was asked for, or that have their vectors.
+    Known are days that a run was to make, or that have their vectors.
     """
     vectors, has_begun = asset_key(root, STAGES[-1].table), False
     for day in days:
