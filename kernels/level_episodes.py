@@ -115,8 +115,8 @@ def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
     """The episodes of a level, (n,) of `_EPISODE`."""
     triggers = _triggers(distance, has_trade, valid_from, end)
     episodes = np.empty(triggers.size, _EPISODE)
-    for episode, t in zip(episodes, triggers):  # noqa: B905, as Numba has no strict zip
-        direction = _direction(distance, t)
+    for row, t in enumerate(triggers):
+        episode, direction = episodes[row], _direction(distance, t)
         episode.trigger, episode.start = t, max(0, t - LOOKBACK_BARS)
         episode.stop, episode.extension_count = _forward_end(distance, t, end - 1)
         episode.approach_direction = direction

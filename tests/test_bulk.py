@@ -5,7 +5,6 @@ its re-execution once the file is replaced, processes killed and the dates taken
 """
 
 import os
-import re
 import signal
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -19,7 +18,6 @@ from dagster._core.event_api import PartitionKeyFilter
 
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
-from pipeline_assets.bulk import Backfill, chosen_days
 from pipeline_assets.checks import CHECKS, Check
 from pipeline_assets.jobs import CHAIN
 from pipeline_assets.order_book import order_book_assets
@@ -158,38 +156,6 @@ def asset_lane(
             resources=wired(lane.live.raw, folder / "lake"),
         )
     return instance, folder / "lake"
-
-
-@pytest.mark.parametrize(
-    ("config", "says"),
-    [
-        ({}, "say which dates"),
-        ({"start": "2025-06-02"}, "say which dates"),
-        ({"start": "2025-06-02", "end": "2025-06-03", "dates": ["2025-06-05"]}, "say which dates"),
-        ({"start": "2025-06-05", "end": "2025-06-02"}, "end 2025-06-02 is before start 2025-06-05"),
-        ({"start": "2025-06-07", "end": "2025-06-08"}, "no trading day from 2025-06-07"),
-        ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),
-        ({"start": "2025-06-31", "end": "2025-07-04"}, "'2025-06-31' is not a date"),
-        ({"dates": ["2025-06-05", "2025-06-07"]}, "no session on 2025-06-07 (Saturday)"),
-        ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
-        ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
-        ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
-        ({"dates": ["2025-06-05"], "roots": []}, "no roots or no stages; name some"),
-    ],
-)
-def test_impossible_config_is_refused(config: dict, says: str) -> None:
-    with pytest.raises(dg.Failure, match=re.escape(says)):
-        chosen_days(Backfill(**config))
-
-
-def test_days_are_trading_days_in_order() -> None:
-    christmas = Backfill(start="2025-12-24", end="2025-12-29")
-    assert chosen_days(christmas) == ["2025-12-24", "2025-12-26", "2025-12-29"]
-    assert chosen_days(Backfill(dates=["2025-06-05", "2025-06-03"])) == ["2025-06-03", "2025-06-05"]
-
-
-def test_roots_are_taken_once_each_in_either_case() -> None:
-    assert Backfill(roots=["nq", "ES", "es"]).roots == ["NQ", "ES"]
 
 
 def test_one_bad_date_fails_alone_and_says_why(lane: Lane, failed: str) -> None:

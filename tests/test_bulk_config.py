@@ -1,0 +1,40 @@
+"""What the bulk job's config asks for, and what of it makes no sense."""
+
+import re
+
+import dagster as dg
+import pytest
+
+from pipeline_assets.bulk import Backfill, chosen_days
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({}, "say which dates"),
+        ({"start": "2025-06-02"}, "say which dates"),
+        ({"start": "2025-06-02", "end": "2025-06-03", "dates": ["2025-06-05"]}, "say which dates"),
+        ({"start": "2025-06-05", "end": "2025-06-02"}, "end 2025-06-02 is before start 2025-06-05"),
+        ({"start": "2025-06-07", "end": "2025-06-08"}, "no trading day from 2025-06-07"),
+        ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),
+        ({"start": "2025-06-31", "end": "2025-07-04"}, "'2025-06-31' is not a date"),
+        ({"dates": ["2025-06-05", "2025-06-07"]}, "no session on 2025-06-07 (Saturday)"),
+        ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
+        ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
+        ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
+        ({"dates": ["2025-06-05"], "roots": []}, "no roots or no stages; name some"),
+    ],
+)
+def test_impossible_config_is_refused(config: dict, says: str) -> None:
+    with pytest.raises(dg.Failure, match=re.escape(says)):
+        chosen_days(Backfill(**config))
+
+
+def test_days_are_trading_days_in_order() -> None:
+    christmas = Backfill(start="2025-12-24", end="2025-12-29")
+    assert chosen_days(christmas) == ["2025-12-24", "2025-12-26", "2025-12-29"]
+    assert chosen_days(Backfill(dates=["2025-06-05", "2025-06-03"])) == ["2025-06-03", "2025-06-05"]
+
+
+def test_roots_are_taken_once_each_in_either_case() -> None:
+    assert Backfill(roots=["nq", "ES", "es"]).roots == ["NQ", "ES"]
