@@ -1,4 +1,4 @@
-"""Every evening the day that ended, off until switched on in the UI."""
+"""Every evening the day whose session has ended, off until switched on in the UI."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -21,7 +21,7 @@ CAUGHT_UP_DAYS = 7
     job=trading_day,
     cron_schedule="30 18-21 * * 1-5",
     execution_timezone=NEW_YORK.key,
-    description="Makes the trading day that ended, at 18:30 New York; tries again at 19:30, 20:30 and"
+    description="Makes the day whose session has ended, at 18:30 New York; tries again at 19:30, 20:30 and"
     " 21:30 what failed.",
 )
 def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
