@@ -21,7 +21,7 @@ import kernels
 from benchmarks.conftest import DAY
 from kernels.bar5s import read_ahead
 from kernels.features import BAND_EDGES, BANDS, BOOK_COLUMNS
-from kernels.whole_bars import Batch, WholeBars, walk
+from kernels.whole_bars import Batch, WholeBars, loop_over
 from resources.dbn_records import read_records
 from resources.lake import Made, write_table
 from tests import oracle
@@ -46,7 +46,9 @@ def read_day(path: Path) -> list[Batch]:
 def walk_all(batches: list[Batch], threads: int) -> int:
     """All batches through the tick loop, side by side; how many ticks it counted."""
     with ThreadPoolExecutor(threads) as pool:
-        return sum(int(bars.actions.sum()) for bars in pool.map(partial(walk, point=1.0), batches))
+        return sum(
+            int(bars.actions.sum()) for bars in pool.map(partial(loop_over, point=1.0), batches)
+        )
 
 
 def test_yardstick_decompress(benchmark: BenchmarkFixture, raw: Path) -> None:

@@ -30,9 +30,9 @@ _DISTANCE = pl.col("bar5s_approach_dist_to_level_pts_eob")
 def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFrame:
     """The features of each bar of each episode relative to its level.
 
-    Of bars after the trigger only the columns marked (future) know, which are inherited. Before the
-    trigger the `setup_` columns use bars up to it, and the episode's keys and all that is measured from
-    the level tell of the touch to come; every other column uses nothing after its own bar.
+    Columns marked (future), all inherited, use bars after the trigger; `setup_` columns use bars up to
+    it. Keys and all measured from the level reveal the touch and, before `valid_from`, a level not yet
+    formed. No other column uses anything after its own bar.
 
     Args:
         episodes: table `level_episodes`.
@@ -76,7 +76,7 @@ def thirds(column: str) -> dict[str, pl.Expr]:
 
 
 def has_wall(side: str) -> pl.Expr:
-    """Whether the bar ends with a level of z > 2 on a side."""
+    """Whether a bar's side ends with z > 2 (strong: >= 2)."""
     return pl.col(f"bar5s_wall_{side}_maxz_eob") > STRONG_Z + Z_ROUNDING
 
 

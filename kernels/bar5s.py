@@ -28,23 +28,23 @@ from kernels.features import (
 from kernels.holding import BAR_NS
 from kernels.order_flow import ADD, CANCEL, CLEAR, FLOW_OF_SIDE, MODIFY, TRADE
 from kernels.tick_loop import Bars
-from kernels.whole_bars import BEFORE, COLUMNS, LADDER_COLUMNS, Batch, WholeBars, walk
+from kernels.whole_bars import COLUMNS, CONTEXT, LADDER_COLUMNS, Batch, WholeBars, loop_over
 
 _BATCH = 65_536
 """Ticks read at a time, a row group of the lake."""
 _LONGEST_NS = 2 * 86_400_000_000_000
-"""From the first tick of a day to its last, at most; a stray one would make bars without end."""
+"""Longest span of a day's ticks; one stray time would make millions of empty bars."""
 _AHEAD = 2
-"""Batches read side by side, ahead of the bars: columns of one are decoded one after the other."""
+"""Batches read ahead in parallel, since Polars decodes one batch's columns one by one."""
 
 
 def _bars_of(batch: Batch, point: float) -> tuple[pl.DataFrame, Bars, pl.DataFrame]:
-    """Bars of a batch: when they begin, in bars, what the tick loop gives, and their last books."""
-    bars = walk(batch, point)
-    starts = pl.DataFrame({"bar": np.arange(batch.first, batch.first + batch.n_bars)})
+    """A batch's bar numbers (since the epoch), what the tick loop gives, and their last books."""
+    bars = loop_over(batch, point)
+    numbers = pl.DataFrame({"bar": np.arange(batch.first, batch.first + batch.n_bars)})
     updated = np.flatnonzero(bars.last_book >= 0)
-    rows = bars.last_book[updated] - batch.n_before + BEFORE
-    return starts, bars, starts[updated].hstack(batch.rows().select(LADDER_COLUMNS)[rows])
+    rows = bars.last_book[updated] - batch.n_before + CONTEXT
+    return numbers, bars, numbers[updated].hstack(batch.rows().select(LADDER_COLUMNS)[rows])
 
 
 class BarsSoFar:
@@ -67,7 +67,7 @@ class BarsSoFar:
         """Take in ticks of table `clean_ticks`, not earlier than those before.
 
         Raises:
-            UnusableDay: they are not in time order, of which the loop would make nonsense.
+            UnusableDay: not in time order. Past two days, ticks are ignored: see `table`.
         """
         if ticks.is_empty():
             return
@@ -103,13 +103,13 @@ class BarsSoFar:
             first, last = ends.dt.to_string("%Y-%m-%d %H:%M")
             raise UnusableDay(
                 f"{self._symbol} has ticks from {first} to {last}, more than two days;"
-                " get the file of the day anew"
+                " download the day's file again"
             )
         self._begin(self._whole_bars.rest())
         self._done += [batch.result() for batch in self._at_work]
         self._pool.shutdown()
-        starts, bars, books = zip(*self._done, strict=True)
-        grid, bars = pl.concat(starts), Bars(*map(np.concatenate, zip(*bars, strict=True)))
+        numbers, bars, books = zip(*self._done, strict=True)
+        grid, bars = pl.concat(numbers), Bars(*map(np.concatenate, zip(*bars, strict=True)))
         books = grid.join_asof(pl.concat(books), on="bar")
         return _table(grid, self._symbol, bars, books, self._point)
 
@@ -135,7 +135,7 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
 
 
 def read_ahead(ticks: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """What bars are made of, in batches, the next ones being read while one is worked on."""
+    """Batches of the columns of bars, read ahead; the file must not change meanwhile."""
     columns, n_ticks = ticks.select("symbol", *COLUMNS), ticks.select(pl.len()).collect().item()
     pending: deque[Future] = deque()
     with ThreadPoolExecutor(_AHEAD) as readers:

@@ -88,7 +88,7 @@ def band_of(distance: float, point: float) -> int:
     """Index of the band a distance (price units) lies in; N_BANDS if in none or NaN."""
     band = 0
     for edge in range(1, N_BANDS + 1):
-        band += not distance <= _EDGES[edge] * point
+        band += not distance <= _EDGES[edge] * point  # true of NaN
     return band
 
 
@@ -116,9 +116,9 @@ def _add_within(px, sz, price, outward, above, until, total) -> None:
 class Depth(NamedTuple):
     """What rests on each side of n books.
 
-    size: (FRAC - DEPTH, at least n) float64, the states from `DEPTH` on: in all, then by band.
-    beyond: (at least n,) float64, of one side, what lies in no band.
-    bands: (2,) int64, of each side, the first band from which on none holds anything.
+    size: (FRAC - DEPTH, >= n) float64: bid total, ask total, then bid bands, ask bands.
+    beyond: (>= n,) float64, one side's size outside all bands (scratch).
+    bands: (2,) int64, bid and ask: one past the last band that holds anything.
     """
 
     size: np.ndarray
@@ -127,7 +127,7 @@ class Depth(NamedTuple):
 
 
 def new_depth(n: int) -> Depth:
-    """Room for the depth of n books."""
+    """Allocate depth for n books."""
     return Depth(np.zeros((FRAC - DEPTH, n)), np.empty(n), np.empty(2, np.int64))
 
 
@@ -140,7 +140,7 @@ def in_bands(depth: Depth, at: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lean_inner
 def start_depth(depth: Depth, at: int, n: int) -> None:
-    """No size yet on a side of n books."""
+    """Zero the depth of side `at`."""
     in_band, beyond = in_bands(depth, at, n)
     depth.bands[at] = 0
     beyond[:] = 0.0
@@ -184,7 +184,7 @@ def add_level(
 
 @lean_inner
 def sum_depth(depth: Depth, at: int, n: int) -> None:
-    """A side's size in all."""
+    """Sum up a side's size over bands and beyond."""
     in_band, beyond = in_bands(depth, at, n)
     total = depth.size[at][:n]
     for i in range(total.size):
@@ -208,16 +208,16 @@ def _imbalances(bid, ask, imbalance) -> None:
 
 
 @lean_inner
-def _finite(value, to) -> None:
+def _fill_nan(value, to) -> None:
     for i in range(to.size):
-        to[i] = value[i] if value[i] == value[i] else 0.0
+        to[i] = 0.0 if np.isnan(value[i]) else value[i]
 
 
 @lean_inner
 def _spreads(bid, ask, point, spread) -> None:
     for i in range(spread.size):
         spread[i] = (ask[i] - bid[i]) / point
-    _finite(spread, spread)
+    _fill_nan(spread, spread)
 
 
 @lean_inner
@@ -230,19 +230,21 @@ def side_of(book: Book, side: int) -> tuple[tuple[np.ndarray, ...], tuple[np.nda
 def state(
     k: int, touch: Touch, price: np.ndarray, point: float, depth: Depth, value: np.ndarray
 ) -> None:
-    """State feature k of n books, two-sided ones, into `value` (n,); finite for others too.
+    """State k (its place in `STATE`) of n books into `value` (n,), float64.
+
+    Meant for two-sided books; of others it is finite, as `average` gives them no weight.
 
     price: (n,) float64, the microprices.
     """
     n, size, bands = price.size, depth.size, depth.bands
     if k >= FRAC:
-        side, band = divmod(k - FRAC, N_BANDS)
-        if band < bands[side]:
-            _ratios(size[k - FRAC + IN_BAND - DEPTH][:n], size[side][:n], value)
+        at, band = divmod(k - FRAC, N_BANDS)
+        if band < bands[at]:
+            _ratios(size[k - FRAC + IN_BAND - DEPTH][:n], size[at][:n], value)
         else:
             value[:] = 0.0
     elif k >= DEPTH:
-        _finite(size[k - DEPTH], value)
+        _fill_nan(size[k - DEPTH], value)
     elif k >= CDI:
         band = k - CDI
         if band < max(bands[0], bands[1]):
@@ -257,7 +259,7 @@ def state(
     elif k == SPREAD:
         _spreads(touch.bid_px, touch.ask_px, point, value)
     else:
-        _finite(price, value)
+        _fill_nan(price, value)
 
 
 @lean_kernel

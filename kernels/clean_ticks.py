@@ -31,10 +31,10 @@ FLAGS = {
 BEFORE_MIDNIGHT = timedelta(minutes=1)
 """Files are cut by receive time, so an event may lie just before its file's day, but not far."""
 OLD_SNAPSHOT = pl.duration(seconds=1, time_unit="ns")
-"""A snapshot is moved if its event is older; an event takes milliseconds to be received."""
+"""A snapshot whose event is older is of old orders; an event takes milliseconds to be received."""
 
 _FIRST_RECORDS = 65_536
-"""Enough to tell the contract on nearly every day but that of a roll."""
+"""Enough to guess the contract right, except near a roll."""
 
 _KEY = ("ts_event", "sequence")
 _IS_BOOK = pl.col("rtype") == MBP10_RTYPE
@@ -115,7 +115,7 @@ class Reading:
 def clean_ticks(records: Iterable[pl.DataFrame], instrument: Instrument, day: date) -> CleanTicks:
     """The records of a day's one contract, sorted by (ts_event, sequence), ties in file order.
 
-    All of them in memory, of the last of `readings`, which has the same arguments and errors.
+    The last of `readings`, in memory: its Args and Raises hold here. Returns: `CleanTicks`.
     """
     for reading in readings(records, instrument, day):
         ticks = pl.concat([pl.DataFrame(schema=schema("clean_ticks")), *reading.batches()])
@@ -132,14 +132,14 @@ def readings(
     once; where that proves wrong it is read again. Memory is a few batches and the late records.
 
     Args:
-        records: raw MBP-10 records in batches, as `read_dbn` gives them, from the first one
-            whenever iterated anew.
+        records: batches of raw MBP-10 records, as from `read_dbn`; iterated more than
+            once, so no generator.
         instrument: the root to keep, and its roll rule.
         day: the trading day, which contract years and expiries are read against.
 
     Returns:
-        One reading or more, each to be read to its end before the next: the last one's ticks count,
-        what came of others is void.
+        Readings, each to be read to its end before the next. Keep the ticks of the last, discard
+        those of the others.
 
     Raises:
         UnusableDay: no outright of the root, the named contract absent, no book or only crossed
@@ -161,18 +161,24 @@ def readings(
 
 
 def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]:
-    """The records, snapshots of the book as of when they were made.
+    """The records, snapshots of the book as of when they were made, in file order.
 
-    A snapshot is received as it is made. The time of its event is that of an order in it, placed a
-    moment ago or days: there it would show a book that was not known yet.
+    `ts_recv` is then when that was, and marked as bad for it. `ts_event` and `sequence` are those of
+    an order in the book, placed a moment ago or days: there it would not have been known yet.
     """
     midnight = pl.lit(datetime.combine(day, time(), UTC), INSTANT)
-    ts, made = pl.col("ts_event"), pl.max_horizontal("ts_recv", midnight)
-    is_old = (pl.col("flags") & FLAG_SNAPSHOT != 0) & (made - ts > OLD_SNAPSHOT)
-    timed = pl.when(is_old).then(made).otherwise(ts).alias("ts_event")
+    ts, made = pl.col("ts_event"), pl.max_horizontal("ts_event", "ts_recv", midnight)
+    is_snapshot, is_bad_ts = (
+        pl.col("flags") & bit != 0 for bit in (FLAG_SNAPSHOT, FLAG_BAD_TS_RECV)
+    )
+    is_moved = is_snapshot & (is_bad_ts | (made - ts > OLD_SNAPSHOT))
+    timed = {
+        "ts_event": pl.when(is_moved).then(made).otherwise(ts),
+        "sequence": pl.when(is_moved).then(0).otherwise("sequence").cast(pl.UInt32),
+    }
 
     def as_timed(batch: pl.DataFrame) -> pl.DataFrame:
-        return batch.with_columns(timed)
+        return batch.with_columns(**timed)
 
     return map(as_timed, records)
 
@@ -180,9 +186,9 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
 def _likely_contract(
     batches: Iterator[pl.DataFrame], instrument: Instrument, day: date
 ) -> tuple[str, Iterator[pl.DataFrame]]:
-    """The contract to keep by a day's first records, in order, nothing if they cannot tell.
+    """The contract that a day's first records suggest, "" if none, and all batches.
 
-    With all batches, also those that were looked at.
+    The batches include those already read.
     """
     seen, first, left = [], Survey(instrument, day), _FIRST_RECORDS
     for batch in batches:
@@ -201,14 +207,15 @@ def _merged(ticks: Iterator[pl.DataFrame], late: pl.DataFrame) -> Iterator[pl.Da
     """Batches in order, with late ticks, sorted, each in its place.
 
     That is after ticks of an equal key: a late tick follows one of a greater key, and no in-order tick
-    after it has a smaller key than that one.
+    after it has a smaller key than that one. Its book is that of its receipt, which holds what was
+    received before, later events too.
     """
     ts, sequence = pl.col("ts_event").to_physical(), pl.col("sequence")
     for batch in ticks:
         if late.height and batch.height:
             last_ts, last_sequence = batch[-1].select(ts, sequence).row(0)
             is_before = (ts < last_ts) | ((ts == last_ts) & (sequence < last_sequence))
-            due = late.select(is_before.sum()).item()
-            batch = pl.concat([batch, late[:due]]).sort(_KEY, maintain_order=True)
-            late = late[due:]
+            if due := late.select(is_before.sum()).item():
+                batch = pl.concat([batch, late[:due]]).sort(_KEY, maintain_order=True)
+                late = late[due:]
         yield batch

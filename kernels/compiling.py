@@ -16,13 +16,13 @@ _NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _LEAN = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
-"""Decorator of the loops that Python calls: cached, without the GIL, no check of divisors."""
+"""Decorator of the loops that Python calls: cached, GIL released, x / 0 is inf or NaN."""
 
 inner = njit(nogil=True, error_model="numpy", **_NO_WRAPPERS)
-"""Decorator of those that only loops call: compiled into each of them, closed to Python."""
+"""Decorator of functions that only kernels call: compiled into each, not callable from Python."""
 
 lean_kernel = njit(cache=True, **_LEAN)
-"""A `kernel` without Numba's memory management: it may not allocate, which would not compile.
+"""A `kernel` without Numba's memory management: code that allocates does not compile.
 
 Numba counts references to every array and view in use. To a loop that takes some hundred views of
 fifty columns every 512 ticks that is a fifth of its time.

@@ -111,5 +111,5 @@ def schema(table: str) -> pl.Schema:
 
 
 def conform(frame: Frame, table: str) -> Frame:
-    """The frame with exactly a table's columns, in order, in the catalogue's dtypes."""
+    """A table's columns, in order, cast strictly; Polars raises if one is missing."""
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema(table).items())

@@ -25,9 +25,9 @@ class Runs(NamedTuple):
     start: int64, row in the tile.
     last: int64, row of the last two-sided book, -1 if none.
     ended: int64, bar that ends as the run begins, -1 if none does.
-    wait: float64 ns that the state before holds within the run's bar.
-    rest: float64 ns that it holds until the bar `ended` is over.
-    width: float64 ns over which that bar is averaged, 0 if it has no state.
+    wait: float64 ns from the clock to the run's first two-sided book.
+    rest: float64 ns from the clock to the end of bar `ended`.
+    width: float64 ns that bar `ended` had a state, 0 if none.
     """
 
     bar: np.ndarray
@@ -80,7 +80,7 @@ def new_runs(n: int) -> Runs:
 
 @lean_inner
 def begin_run(walk: Walk, run: int, start: int, bar: int, first_bar: int) -> None:
-    """Let a run of a bar's ticks begin at a row of the tile, without books yet; end the bar before."""
+    """Open a run of `bar`'s ticks at tile row `start`; close the bar before, if it is another."""
     runs, clock = walk.runs, walk.clock
     runs.bar[run], runs.start[run], runs.last[run], runs.wait[run] = bar, start, -1, 0.0
     runs.ended[run], runs.width[run] = -1, 0.0
@@ -118,7 +118,7 @@ def _weigh(ts, microprice, weight) -> tuple[int, int]:
     first = last = -1
     for i in range(ts.size):
         weight[i] = 0.0
-        if microprice[i] == microprice[i]:
+        if not np.isnan(microprice[i]):
             if last >= 0:
                 weight[last] = ts[i] - ts[last]
             else:

@@ -169,7 +169,7 @@ def _level(bars: pl.DataFrame, level: dict, end: int, point: float) -> pl.DataFr
 
 
 def _keys(day: date, last: int, point: float) -> dict[str, pl.Expr]:
-    """Episode columns of rows that hold a bar beside the head of its episode."""
+    """Episode columns, of rows that join each bar to its episode's row."""
     to_trigger = pl.col("bar") - pl.col("trigger")
     trigger_ns = pl.col("trigger_bar_ts").to_physical()
     distance = (pl.col("bar5s_microprice_eob") - pl.col("level_price")) / point
@@ -185,8 +185,8 @@ def _keys(day: date, last: int, point: float) -> dict[str, pl.Expr]:
         "is_post_trigger": to_trigger > 0,
         "is_standard_approach": pl.col("approach_direction") == pl.col("polarity"),
         "dist_to_level_pts": distance,
-        "outcome": pl.when(has_outcome).then("outcome").cast(pl.UInt8).cat.to(OUTCOME),
-        "outcome_score": pl.when(has_outcome).then("outcome_score"),
+        "outcome": pl.when(has_outcome).then(pl.col("outcome")).cast(pl.UInt8).cat.to(OUTCOME),
+        "outcome_score": pl.when(has_outcome).then(pl.col("outcome_score")),
         "is_truncated_lookback": pl.col("trigger") < LOOKBACK_BARS,
         "is_truncated_forward": pl.col("stop") == last,
         "is_extended_forward": pl.col("extension_count") > 0,

@@ -1,4 +1,4 @@
-"""Events, the adds, cancels and modifies on a known side: their band, and what they do to its size."""
+"""Order flow: the band of each event (an add, cancel or modify on a known side) and its size change."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ _ADDED, _REMOVED, _FIRST_COUNT = range(3)
 FLOW_OF_SIDE = N_BANDS * len(FLOW_SUMS)
 _NOWHERE = 2 * FLOW_OF_SIDE
 FLOW = _NOWHERE + _FIRST_COUNT + len(ACTION.categories)
-"""Number of a bar's flow sums, by side's code, band and kind; then those of ticks that are none."""
+"""Length of a bar's flow sums, by side code, band and kind; then a discard slot for non-events."""
 
 
 class Ticks(NamedTuple):

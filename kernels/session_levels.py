@@ -18,8 +18,8 @@ def session_levels(bars: pl.DataFrame, day: date) -> pl.DataFrame:
         day: the trading day, whose New York hours bound the windows.
 
     Returns:
-        Table `session_levels`. A level is null where no tick, or no two-sided book, is in its
-        window.
+        Table `session_levels`. A level is null if no tick is in its window, or no two-sided book by
+        its end.
     """
     symbol = bars["symbol"].first()
     rows = []

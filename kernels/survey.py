@@ -28,6 +28,7 @@ _TALLIES = (
 )
 _RECORDS, _BOOKS, _CROSSED, _VOLUME, _UNDATED, _NEWEST_TS, _NEWEST_SEQUENCE = range(len(_TALLIES))
 _COUNTED = (
+    # Row of the tallies: the symbol's code + 1, 0 for none.
     pl.col("symbol").cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1) + 1,
     pl.col("rtype"),
     pl.col("action").to_physical().fill_null(_NO_ACTION),
@@ -49,8 +50,8 @@ class Survey:
         """Count a batch of raw records, later in the file than those before.
 
         Returns:
-            Whether each is late: not crossed, but earlier by (ts_event, sequence) than such a record
-            of its symbol before it, or without a time. The others of a symbol are in order.
+            Boolean per record, true if late: uncrossed, and without a time or below the greatest
+            (ts_event, sequence) of its symbol's earlier uncrossed records.
         """
         symbol, *columns = (column.to_numpy() for column in records.select(_COUNTED))
         lacking = max(symbol.max(initial=-1) + 1 - len(self._tallies), 0)
@@ -60,7 +61,7 @@ class Survey:
         return pl.Series("is_late", is_late)
 
     def table(self) -> pl.DataFrame:
-        """One row a symbol: its records by kind, and their traded size."""
+        """A row a symbol (String, may be null): `_TALLIES`, Int64."""
         seen = np.flatnonzero(self._tallies[:, _RECORDS])
         symbols = pl.Series("symbol", seen - 1, pl.Int64).replace(-1, None).cast(pl.UInt32)
         return pl.from_numpy(self._tallies[seen], _TALLIES, orient="row").with_columns(
@@ -163,11 +164,11 @@ def _choose(
 ) -> str:
     root, roll = instrument.root, instrument.roll
     if table.is_empty():
-        raise UnusableDay(f"no record of an outright of {root}, nor of anything; get the file anew")
+        raise UnusableDay("the file has no records; download it again")
     if not expiries:
         found = ", ".join(table["symbol"].drop_nulls().head(8)) or "none"
         raise UnusableDay(
-            f"no record of an outright of {root}, symbols in it: {found};"
+            f"no record of an outright of {root}, symbols found: {found};"
             f" request {root}.FUT with parent symbology, or set the right root"
         )
     if roll == "volume":
@@ -179,14 +180,14 @@ def _choose(
         eligible = {s: e for s, e in expiries.items() if s == roll}
     if not eligible:
         raise UnusableDay(
-            f"no contract by roll rule {roll!r}, contracts in it: {', '.join(sorted(expiries))};"
+            f"no contract by roll rule {roll!r}, contracts found: {', '.join(sorted(expiries))};"
             " name one of them or use roll rule 'volume'"
         )
     return min(eligible, key=lambda symbol: (eligible[symbol], symbol))
 
 
 def _is_spread(symbol: str, root: str) -> bool:
-    """Whether a symbol is a combination of a root's contracts, `ESM5-ESU5` or `ES:BF M5-U5-Z5`."""
+    """Whether a symbol combines a root's contracts, as `ESM5-ESU5`; true of its options too."""
     legs = _SPREAD_SEPARATORS.split(symbol)
     contract = re.compile(rf"{re.escape(root)}([{_MONTH_CODES}]\d{{1,2}})?")
     return len(legs) > 1 and any(map(contract.fullmatch, legs))

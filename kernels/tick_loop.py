@@ -87,7 +87,7 @@ def new_walk() -> Walk:
 
 
 def resume(walk: Walk, book: Book, row: int, point: float, bar_ns: int) -> None:
-    """Let a new walk stand at the beginning of its first bar, the batch's two-sided book `row` holding.
+    """Start a new walk at its first bar, in the state of the batch's two-sided book `row`.
 
     bar_ns: when the bar begins.
     """
@@ -101,13 +101,13 @@ def resume(walk: Walk, book: Book, row: int, point: float, bar_ns: int) -> None:
 def _hold_prices(microprice, price) -> None:
     price[0] = price[-1]
     for i in range(microprice.size):
-        price[i + 1] = microprice[i] if microprice[i] == microprice[i] else price[i]
+        price[i + 1] = price[i] if np.isnan(microprice[i]) else microprice[i]
     price[-1] = price[microprice.size]
 
 
 @lean_inner
 def _measure(ticks, book, start, point, walk) -> None:
-    """Price and depth of a tile's books, the n of the batch from `start` on, and what events do."""
+    """Fill `walk` with a tile's prices, depth and flow; its books are those from `start` on."""
     n = ticks.ts.size
     microprice, price = walk.microprice[:n], walk.price[: n + 1]
     microprices(touch_of(book, start, n), microprice)
@@ -122,9 +122,8 @@ def _measure(ticks, book, start, point, walk) -> None:
 def _measure_side(ticks, book, start, at, price, point, walk) -> None:
     """Depth by band of the side `at` of `AWAY`, and its sizes at events' prices, before and after.
 
-    Each level is gone through while it is near; a third of the next tile's is asked for at a time,
-    as more at once would have to be waited for.
-    `at` is a constant, for which this is compiled.
+    Each level is used while in cache; the next tile's is prefetched in thirds, as more at once
+    would stall. Numba specialises this for each constant `at`.
     """
     n, stop, third = price.size, start + price.size, -(-price.size // 3)
     event, before, after = walk.event[:n], walk.before[:n], walk.after[:n]
@@ -187,13 +186,13 @@ def walk_on(
     walk: Walk,
     bars: Bars,
 ) -> None:
-    """Rows of a batch from `start` on, tile by tile; `walk` carries over to the next ones.
+    """Process a batch's rows from `start` on, tile by tile, updating `walk` and `bars`.
 
-    start: at least 1, as the row before is looked at too. n_before: how many of the day's ticks
-    precede that row. point: price of one point, in price units. first_bar: number of the first bar,
+    start: at least 1, as the row before it is read too. n_before: number of the day's ticks
+    before `start`. point: price of one point, in price units. first_bar: number of the first bar,
     counted in bars since the epoch.
     """
-    first, stop = start, start - n_before % TILE
+    first, stop = start, start - n_before % TILE  # stop: where the day's current tile began
     while start < batch.ts.size:
         stop = min(stop + TILE, batch.ts.size)
         n = stop - start
@@ -208,8 +207,8 @@ def walk_on(
 
 
 @lean_kernel
-def end_walk(first_bar: int, next_bar: int, walk: Walk, bars: Bars) -> None:
-    """Write the averages of the open bar and of the empty ones before the next."""
-    begin_run(walk, 0, 0, next_bar, first_bar)
+def end_walk(first_bar: int, n_bars: int, walk: Walk, bars: Bars) -> None:
+    """Write the averages of the open bar and of the empty ones after it."""
+    begin_run(walk, 0, 0, n_bars, first_bar)
     for k in range(N_STATE):
         average(k, walk.value, 1, walk, bars.twa)

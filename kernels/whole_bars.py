@@ -1,4 +1,4 @@
-"""A day's ticks in batches of whole bars, none of which needs more of another than a book."""
+"""Batches of whole bars, independent but for two rows carried from the batch before."""
 
 from typing import NamedTuple
 
@@ -21,25 +21,25 @@ _AS_NUMBERS = (
     pl.col("ts_event", "action", "side").to_physical(),
 )
 
-BEFORE = 2
-"""Rows before the ticks of a batch."""
+CONTEXT = 2
+"""Rows put before a batch's ticks: the last two-sided book and the last tick."""
 
 
 class Part(NamedTuple):
     """Consecutive ticks as numbers, and views of its columns.
 
-    before: how many rows are before the ticks.
+    context: how many rows come before the ticks.
     """
 
     rows: pl.DataFrame
-    before: int
+    context: int
     ticks: Ticks
     book: Book
 
     @classmethod
-    def of(cls, rows: pl.DataFrame, before: int) -> "Part":
+    def of(cls, rows: pl.DataFrame, context: int) -> "Part":
         """The part that a frame in one chunk is."""
-        return cls(rows, before, Ticks(*(view(rows[name]) for name in _TICKS)), books_of(rows))
+        return cls(rows, context, Ticks(*(view(rows[name]) for name in _TICKS)), books_of(rows))
 
     def last_two_sided(self) -> int | None:
         """The last row that has a price and size on both sides."""
@@ -51,8 +51,8 @@ class Part(NamedTuple):
 class Batch(NamedTuple):
     """Ticks of whole bars.
 
-    parts: one or two. Before the first one's ticks are `BEFORE` rows, the last two-sided book, if
-        `has_book`, and the last tick; before the second one's that tick.
+    parts: one or two. Before the first one's ticks are `CONTEXT` rows, the first of them a two-sided
+        book if `has_book`; before the second one's the last tick.
     n_before: how many of the day's ticks precede them.
     first: number of the first bar, counted in bars since the epoch.
     n_bars: number of bars, of which the last may be empty.
@@ -65,7 +65,7 @@ class Batch(NamedTuple):
     n_bars: int
 
     def rows(self) -> pl.DataFrame:
-        """`BEFORE` rows, then the ticks."""
+        """`CONTEXT` rows, then the ticks."""
         first, *others = (part.rows for part in self.parts)
         return pl.concat([first, *(rows[1:] for rows in others)])
 
@@ -89,13 +89,13 @@ class WholeBars:
     def __init__(self) -> None:
         self._bar: int | None = None
         self._kept: list[pl.DataFrame] = []
-        self._before, self._has_book, self._n_before = None, False, 0
+        self._context, self._has_book, self._n_before = None, False, 0
 
     def add(self, ticks: pl.DataFrame) -> Batch | None:
         """The bars that are whole once these ticks have come, not earlier than those before."""
         rows = ticks.select(COLUMNS).with_columns(_AS_NUMBERS).rechunk()
         if self._bar is None:
-            self._bar, self._before = rows["ts_event"][0] // BAR_NS, rows[[0, 0]]
+            self._bar, self._context = rows["ts_event"][0] // BAR_NS, rows[[0, 0]]
         bar, batch = rows["ts_event"][-1] // BAR_NS, None
         if bar != self._bar:
             whole = rows["ts_event"].search_sorted(bar * BAR_NS, "left")
@@ -111,25 +111,25 @@ class WholeBars:
         """What has been kept and some rows more, with which the bars before the next one are whole."""
         n_kept = sum(frame.height for frame in self._kept)
         to_tile = TILE - (self._n_before + n_kept) % TILE
-        head = pl.concat([self._before, *self._kept, rows[:to_tile]], rechunk=True)
-        parts = [Part.of(head, BEFORE)]
+        head = pl.concat([self._context, *self._kept, rows[:to_tile]], rechunk=True)
+        parts = [Part.of(head, CONTEXT)]
         if to_tile < rows.height:
             parts.append(Part.of(rows[to_tile - 1 :], 1))
         n_bars = next_bar - self._bar
         batch = Batch(parts, self._has_book, self._n_before, self._bar, n_bars)
-        self._before, self._has_book = batch.last_rows()
+        self._context, self._has_book = batch.last_rows()
         self._n_before += n_kept + rows.height
         self._bar, self._kept = next_bar, []
         return batch
 
 
-def walk(batch: Batch, point: float) -> Bars:
-    """A batch through the tick loop."""
+def loop_over(batch: Batch, point: float) -> Bars:
+    """Run the tick loop over a batch. point: price of one point, in price units."""
     bars, walk, n_before = new_bars(batch.n_bars), new_walk(), batch.n_before
     if batch.has_book:
         resume(walk, batch.parts[0].book, 0, point, batch.first * BAR_NS)
-    for _, before, ticks, book in batch.parts:
-        walk_on(ticks, book, before, n_before, point, batch.first, walk, bars)
-        n_before += ticks.ts.size - before
+    for _, context, ticks, book in batch.parts:
+        walk_on(ticks, book, context, n_before, point, batch.first, walk, bars)
+        n_before += ticks.ts.size - context
     end_walk(batch.first, batch.n_bars, walk, bars)
     return bars

@@ -171,7 +171,7 @@ STAGES = (
         (),
         _clean_ticks,
         _NUMBA,
-        "2",
+        "3",
     ),
     Stage(
         "bar5s",

@@ -29,7 +29,7 @@ from resources.raw_files import DATASET
 SCHEMA = "mbp-10"
 
 ATTEMPTS = 6
-BACKOFF = wait_exponential_jitter(max=60)
+BACKOFF = wait_exponential_jitter()
 """1, 2, 4, 8 and 16 seconds between six attempts, each up to a second longer."""
 LONGEST_WAIT = 300
 """Most seconds to wait because the server asks for it."""
@@ -116,7 +116,7 @@ class HistoricalDay:
     def _check_price(self, price: float, broken_off: int) -> None:
         if (broken_off + 1) * price <= self.cost_limit:
             return
-        again = f" and {broken_off} streams that broke off may be billed too" if broken_off else ""
+        again = f" {broken_off + 1} times, as broken streams may be billed" if broken_off else ""
         raise self._error(
             f"Databento asks ${price:.2f}{again}, over the limit of ${self.cost_limit:.2f}",
             "raise MBP10_COST_LIMIT to buy it",

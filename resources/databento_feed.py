@@ -20,9 +20,9 @@ KEY = "DATABENTO_API_KEY"
 class DatabentoFeed:
     """Days of MBP-10 of a root's futures (parent symbol, `ES.FUT`), downloaded as they are needed.
 
-    A day whose files are there and whole is not asked for again, so many days broken off go on
-    where they stopped. Within a day nothing goes on: a stream cannot be asked for from an offset,
-    so one that broke off is fetched again from its start, and Databento bills what it had sent.
+    A day whose files are whole is not fetched again, so an interrupted range of days resumes. A
+    day does not: a stream has no offset to resume from, so a broken one is fetched from its start,
+    and Databento bills what it had sent.
     Its batch jobs do better there (ranges, checksums, repeats free for 30 days), but take minutes
     to prepare; Databento advises them from 5 GB a request, more than a day of one root.
 
@@ -74,8 +74,8 @@ class DatabentoFeed:
 def _take_proxies_from_the_environment() -> None:
     """Keep this process from asking macOS for its proxies, which may kill it.
 
-    Runs and dates work in forked processes, where what answers there crashes (CPython's issue
-    105912). Python asks only if no variable of the environment has a word on proxies.
+    Runs and dates work in forked processes, where macOS's proxy lookup crashes (CPython issue
+    105912). Python makes it only if no proxy variable is set in the environment.
     """
     if not getproxies_environment():
         os.environ["no_proxy"] = "127.0.0.1"

@@ -48,10 +48,10 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
 
 
 def read_dbn(*paths: Path | str) -> "DbnRecords":
-    """The records of DBN files of schema MBP-10, parts of one whole, one file after the other.
+    """The records of one day's MBP-10 DBN files, one file after the other.
 
     Raises:
-        DbnError: as `scan_dbn` does; once a file proves to hold what one before it holds.
+        DbnError: as `scan_dbn` does; while iterating, if two files overlap.
     """
     return DbnRecords([_File(Path(path)) for path in paths])
 
@@ -133,7 +133,7 @@ class _File:
     ) -> Iterator[pl.DataFrame]:
         """One decoded frame a block, in file order.
 
-        The predicate is tried on its own columns first, and one more as it may name none, so that
+        The predicate is tried first, on its own columns (and `rtype`, as it may name none), so
         rows it drops are never decoded.
         """
         left = np.iinfo(np.int64).max if n_rows is None else n_rows

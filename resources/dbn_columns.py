@@ -64,7 +64,7 @@ class Symbology:
 
     @classmethod
     def of(cls, metadata: databento_dbn.Metadata) -> "Symbology":
-        """The mappings of a file's header."""
+        """The mappings of a header; ValueError or OverflowError if an id is no integer."""
         by_id = metadata.stype_in == databento_dbn.SType.INSTRUMENT_ID
         intervals = sorted(
             (
@@ -178,14 +178,14 @@ def _take_apart(
     shorts = np.empty((len(plan.shorts), rows.size), np.uint32)
     as_words = np.require(records, requirements="A").view(np.int64)
     as_words = as_words.reshape(-1, MBP10_DTYPE.itemsize // _WORD)
-    _spread(as_words, rows, *plan[-3:], prices, longs, shorts)
+    _copy(as_words, rows, *plan[-3:], prices, longs, shorts)
     names = (*plan.prices, *plan.longs, *plan.shorts)
     return dict(zip(names, (*prices, *longs, *shorts), strict=True))
 
 
 @kernel
-def _spread(records, rows, words, places, shifts, prices, longs, shorts) -> None:
-    """Fields of some records to an array each, a tile of records at a time.
+def _copy(records, rows, words, places, shifts, prices, longs, shorts) -> None:
+    """Copy each field of some records to its array, a tile of records at a time.
 
     records: (n, 46) int64. words, places, shifts: of a `_Plan`. prices, longs, shorts: (k, rows)
     float64, int64 and uint32; in what is narrower than 32 bits the bits above are garbage.

@@ -52,7 +52,7 @@ _BOOK_HEAD = MBP10_DTYPE.itemsize // 4 | MBP10_RTYPE << 8
 """The first two bytes of a record, little-endian: its length in words and its type."""
 _HEADER_BYTES = 16
 _ROOM_BEFORE = 1024
-"""At least the longest record, 4 * 255 bytes, and aligned as the buffer is."""
+"""Space for the last block's cut record, up to 4 * 255 bytes; aligned."""
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _RTYPES = np.array([int(rtype) for rtype in databento_dbn.RType.variants()], np.uint8)
 _AS_IS = databento_dbn.VersionUpgradePolicy.AS_IS
@@ -77,8 +77,9 @@ def open_stream(path: Path) -> pa.NativeFile:
         raise DbnError(path, "no such file", "put the day's file there") from error
     except OSError as error:
         raise DbnError(path, f"cannot be opened ({error})", "put a readable file there") from error
-    magic = file.read(len(_ZSTD_MAGIC))
-    file.seek(0)
+    with _stream_errors(path):
+        magic = file.read(len(_ZSTD_MAGIC))
+        file.seek(0)
     return pa.CompressedInputStream(file, "zstd") if magic == _ZSTD_MAGIC else file
 
 
@@ -112,11 +113,11 @@ def read_metadata(path: Path, stream: pa.NativeFile) -> databento_dbn.Metadata:
 
 @contextmanager
 def _stream_errors(path: Path) -> Iterator[None]:
-    """Turn what Arrow's decompressor raises into a DbnError."""
+    """Turn what Arrow raises of a file or its decompressor into a DbnError."""
     try:
         yield
     except OSError as error:
-        raise DbnError(path, f"truncated or corrupt zstd stream ({error})", REDELIVER) from error
+        raise DbnError(path, f"truncated or corrupt ({error})", REDELIVER) from error
 
 
 def read_records(path: Path) -> Iterator[np.ndarray]:

@@ -41,7 +41,7 @@ class Feed(Protocol):
         """The folder of raw files."""
 
     def fetch(self, root: str, day: date) -> Fetched:
-        """Make sure that the files of a root and UTC day are there; an error says why not."""
+        """Have the files of a root and UTC day there; RawDataMissing, DownloadError or ValueError."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FolderFeed:
         """
         files = raw_files(self.folder, root, day)
         for path in files:
-            scan_dbn(path)
+            scan_dbn(path)  # raises
         return fetched("folder", files)
 
 

@@ -24,7 +24,7 @@ ZSTD_LEVEL = 2
 ROW_GROUP = 65_536
 """Rows of a row group, about a batch of ticks; fewer or more are slower: docs/performance.md."""
 _FACTS = "facts"
-_OF_THE_SYSTEM = "os error"
+_OS_ERROR = "os error"
 """What Polars puts into a ComputeError where the operating system refused, with the number."""
 
 Facts = Mapping[str, str | int | float]
@@ -115,7 +115,7 @@ class LakeDay:
         return self._held[table] if table in self._held else _scan(self.path(table))
 
     def refuse(self, table: str) -> None:
-        """Take a table's name away; whoever wants to see what is wrong with it finds it refused."""
+        """Move a table's file to `refused_path`, out of readers' sight, and stop holding it."""
         self._held.pop(table, None)
         refused = self.refused_path(table)
         refused.parent.mkdir(parents=True, exist_ok=True)
@@ -152,11 +152,11 @@ def write_table(made: Made, path: Path) -> None:
             made.into(partial(_sink, part))
         _refused(path).unlink(missing_ok=True)
     except (OSError, pl.exceptions.ComputeError) as error:
-        if _OF_THE_SYSTEM not in str(error) and not isinstance(error, OSError):
+        if _OS_ERROR not in str(error) and not isinstance(error, OSError):
             raise
         raise UnwritableTable(
-            f"cannot write {path}: {error}; see that it may be written to, make room and run the day"
-            " again"
+            f"cannot write {path}: {error}; see that it may be written to and what it is made of be"
+            " read, make room and run the day again"
         ) from error
 
 
@@ -189,7 +189,8 @@ def read_facts(path: Path) -> Facts:
     """The facts of a table's file.
 
     Raises:
-        UnreadableTable: if it is not a Parquet file, or not one of the lake.
+        UnreadableTable: it is no Parquet file of the lake.
+        FileNotFoundError: it is missing.
     """
     try:
         metadata = pl.read_parquet_metadata(path)

@@ -102,7 +102,7 @@ def peak_memory() -> int:
 
 
 def is_there(pid: int, seen: float) -> bool:
-    """Whether a process is alive that was seen at an instant, not another with its number.
+    """Whether process `pid`, seen earlier, is still alive and its number not reused.
 
     Args:
         seen: seconds since the epoch.

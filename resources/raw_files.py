@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 DATASET = "GLBX.MDP3"
-"""Databento's of CME Globex, which every raw file is of."""
+"""Databento's dataset of CME Globex, every raw file's."""
 
 
 class RawDataMissing(FileNotFoundError):

@@ -29,7 +29,7 @@ from kernels.instrument import NEW_YORK
 from resources.atomic import whole_file
 from resources.raw_files import DATASET, RawDataMissing, day_file, raw_files
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
-from resources.simulated_dirt import open_dirt, soil
+from resources.simulated_dirt import add_flaws, open_dirt
 from resources.simulated_market import NS_PER_DAY, advance, open_market
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -112,13 +112,13 @@ def simulate_day(
         rng.getrandbits(64),
         with_clears=dirt > 0,
     )
-    pollution = open_dirt(_midnight_ns(day), rng.getrandbits(64))
+    flaws = open_dirt(_midnight_ns(day), rng.getrandbits(64))
     with whole_file(path) as part, part.open("wb") as file, _compressing(file) as stream:
         stream.write(bytes(_metadata(root, day, symbols, books, version)))
         for block in _blocks(events):
             advance(market, block)
             for _ in range(dirt):
-                soil(pollution, block)
+                add_flaws(flaws, block)
             stream.write(block.view(np.uint8))
     return path
 

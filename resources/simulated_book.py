@@ -59,15 +59,15 @@ def uniform(state: np.void) -> float:
 
 
 @inner
-def below(state: np.void, n: int) -> int:
-    """A uniform draw from 0 ... n-1."""
+def randbelow(state: np.void, n: int) -> int:
+    """A uniform draw from range(n)."""
     return np.int64(uniform(state) * n)
 
 
 @inner
 def pick(state: np.void, values: np.ndarray) -> int:
     """One of `values`, each equally likely."""
-    return values[below(state, values.size)]
+    return values[randbelow(state, values.size)]
 
 
 @inner

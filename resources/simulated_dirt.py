@@ -12,12 +12,13 @@ from resources.simulated_book import (
     SIDE_CODES,
     SIDE_NONE,
     TRADE,
-    below,
+    randbelow,
     uniform,
     write_level,
 )
 
-SOILED_SHARE, SOILED_TRADE_SHARE = 0.003, 0.02
+FLAWED_SHARE, FLAWED_TRADE_SHARE = 0.003, 0.017
+"""Of records, with a flaw of any; of trades, with one of trades beside."""
 LOCKED, CROSSED, UNDEFINED_LEVELS, SIDELESS_ADD, FLAGGED, LATE = range(6)
 FLAWS = 6
 SIDELESS_TRADE, FILL, UNTYPED_TRADE = range(3)
@@ -31,23 +32,23 @@ DIRT_DTYPE = np.dtype([("rng", "u8"), ("midnight_ns", "i8")])
 
 
 def open_dirt(midnight_ns: int, seed: int) -> np.ndarray:
-    """The state of `soil` for a day that starts at `midnight_ns` (UTC)."""
+    """The state of `add_flaws` for a day that starts at `midnight_ns` (UTC)."""
     return np.array([(seed, midnight_ns)], DIRT_DTYPE)
 
 
 @kernel
-def soil(dirt: np.ndarray, block: np.ndarray) -> None:
-    """Spoil a few of the block's records (RECORD_DTYPE) in place."""
+def add_flaws(dirt: np.ndarray, block: np.ndarray) -> None:
+    """Put flaws into a few of the block's records (RECORD_DTYPE) in place."""
     for i in range(block.size):
         draw = uniform(dirt[0])
-        if draw < SOILED_SHARE:
-            _soil_record(dirt[0], block[i], below(dirt[0], FLAWS))
-        elif draw < SOILED_TRADE_SHARE and block[i].action == TRADE:
-            _soil_trade(block[i], below(dirt[0], TRADE_FLAWS))
+        if draw < FLAWED_SHARE:
+            _flaw_record(dirt[0], block[i], randbelow(dirt[0], FLAWS))
+        elif draw < FLAWED_SHARE + FLAWED_TRADE_SHARE and block[i].action == TRADE:
+            _flaw_trade(block[i], randbelow(dirt[0], TRADE_FLAWS))
 
 
 @inner
-def _soil_record(dirt, record, flaw):
+def _flaw_record(dirt, record, flaw):
     if flaw == LOCKED:
         _raise_bid(record.levels[0], 0)
     elif flaw == CROSSED:
@@ -57,13 +58,13 @@ def _soil_record(dirt, record, flaw):
     elif flaw == SIDELESS_ADD and record.action == ADD:
         record.side = SIDE_NONE
     elif flaw == FLAGGED:
-        record.flags |= FLAG_BAD_TS_RECV if below(dirt, 2) == 0 else FLAG_MAYBE_BAD_BOOK
+        record.flags |= FLAG_BAD_TS_RECV if randbelow(dirt, 2) == 0 else FLAG_MAYBE_BAD_BOOK
     elif flaw == LATE:
         _delay(dirt, record)
 
 
 @inner
-def _soil_trade(record, flaw):
+def _flaw_trade(record, flaw):
     if flaw == SIDELESS_TRADE:
         record.side = SIDE_NONE
     elif flaw == FILL:
@@ -86,8 +87,8 @@ def _raise_bid(top, spreads):
 @inner
 def _undefine_levels(dirt, levels):
     """Undefine one side's levels from some level on, or that level alone; never the best alone."""
-    side, first = below(dirt, 2), below(dirt, LEVELS)
-    alone = first > 0 and below(dirt, 2) == 0
+    side, first = randbelow(dirt, 2), randbelow(dirt, LEVELS)
+    alone = first > 0 and randbelow(dirt, 2) == 0
     for level in range(first, first + 1 if alone else LEVELS):
         write_level(levels[level], side, UNDEF_PRICE, 0, 0)
 
@@ -95,6 +96,6 @@ def _undefine_levels(dirt, levels):
 @inner
 def _delay(dirt, record):
     """Set the event back in time, so that its record comes after later ones."""
-    most = MOST_VERY_LATE_NS if below(dirt, VERY_LATE_ONE_IN) == 0 else MOST_LATE_NS
-    happened = np.int64(record.ts_event) - 1 - below(dirt, most)
+    most = MOST_VERY_LATE_NS if randbelow(dirt, VERY_LATE_ONE_IN) == 0 else MOST_LATE_NS
+    happened = np.int64(record.ts_event) - 1 - randbelow(dirt, most)
     record.ts_event = max(happened, dirt.midnight_ns)

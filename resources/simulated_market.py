@@ -25,7 +25,6 @@ from resources.simulated_book import (
     SIDE_NONE,
     TRADE,
     add,
-    below,
     cancel,
     describe,
     empty,
@@ -34,6 +33,7 @@ from resources.simulated_book import (
     pick_order,
     populate,
     populate_deep,
+    randbelow,
     resize,
     uniform,
     usual_lots,
@@ -206,7 +206,7 @@ def _read_clock(state):
     latency = LATENCY_NS + np.int64(LATENCY_JITTER_NS * pick(state, EXPONENTIAL))
     received = max(state.ts_recv, state.ts_event + latency)
     state.ts_recv = min(received, state.midnight_ns + NS_PER_DAY - 1)
-    state.ts_in_delta = GATEWAY_NS + below(state, GATEWAY_NS)
+    state.ts_in_delta = GATEWAY_NS + randbelow(state, GATEWAY_NS)
 
 
 @inner
@@ -304,7 +304,7 @@ def _remove_fill(state, book, record):
 @inner
 def _change_orders(state, book, record):
     """Add, cancel or modify an order; sizes revert to the usual, tilted by the fair value."""
-    side, ticks = below(state, 2), pick(state, DEPTH_TICKS)
+    side, ticks = randbelow(state, 2), pick(state, DEPTH_TICKS)
     index = book.best[side] + ticks * outward(side)
     lots = book.lots[side, index]
     wanted = usual_lots(book, ticks) * (1.0 - SIZE_TILT * _tilt(state, book) * outward(side))

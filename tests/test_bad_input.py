@@ -56,7 +56,7 @@ UNREADABLE = {
     "empty zstd": (zstandard.compress(b""), "file is empty", "download"),
     "random bytes": (NOISE, "not a DBN file", "download"),
     "zstd of random bytes": (zstandard.compress(NOISE), "not a DBN file", "download"),
-    "zstd garbage": (ZSTD[:4] + NOISE, "corrupt zstd", "download"),
+    "zstd garbage": (ZSTD[:4] + NOISE, "truncated or corrupt", "download"),
     "zstd magic alone": (ZSTD[:4], "truncated", "download"),
     "truncated zstd": (ZSTD[:-3], "truncated", "download"),
     "truncated zstd frame": (
@@ -64,7 +64,7 @@ UNREADABLE = {
         "truncated",
         "download",
     ),
-    "zstd with something after it": (ZSTD + b"something", "corrupt zstd", "download"),
+    "zstd with something after it": (ZSTD + b"something", "truncated or corrupt", "download"),
     "ends within the header": (DAY_BYTES[:50], "header", "download"),
     "ends within a record": (DAY_BYTES[:-100], "truncated: 268 bytes", "download"),
     "ends within a record's header": (DAY_BYTES + BOOK[:7], "truncated: 7 bytes", "download"),
@@ -137,13 +137,13 @@ NQ = {"NQM5": [(DAY, NEXT_DAY, str(IDS["ESM5"]))]}
 LOCKED, CROSSED = book_record(ask=5950.0), book_record(ask=5949.75)
 
 UNUSABLE = {
-    "no record": ((header(),), "volume", "no record of an outright of ES", "get the file anew"),
-    "another root": ((header(mappings=NQ), BOOK), "volume", "symbols in it: NQM5", "ES.FUT"),
-    "no mappings": ((header(mappings={}), BOOK), "volume", "symbols in it: none", "ES.FUT"),
+    "no record": ((header(),), "volume", "the file has no records", "download it again"),
+    "another root": ((header(mappings=NQ), BOOK), "volume", "symbols found: NQM5", "ES.FUT"),
+    "no mappings": ((header(mappings={}), BOOK), "volume", "symbols found: none", "ES.FUT"),
     "every book locked": ((header(), LOCKED * 9), "volume", "all 9 books of ESM5", "check"),
     "every book crossed": ((header(), CROSSED), "ESM5", "all 1 books of ESM5", "check"),
-    "contract absent": ((header(), BOOK), "ESZ5", "'ESZ5', contracts in it: ESM5", "name one"),
-    "contract expiring": ((header(), BOOK), "calendar", "contracts in it: ESM5", "'volume'"),
+    "contract absent": ((header(), BOOK), "ESZ5", "'ESZ5', contracts found: ESM5", "name one"),
+    "contract expiring": ((header(), BOOK), "calendar", "contracts found: ESM5", "'volume'"),
     "undated record": (
         (header(), BOOK, book_record(UNDEF_TIMESTAMP)),
         "volume",
@@ -180,7 +180,7 @@ def test_no_bars_are_made_of_more_than_two_days(tmp_path):
         assert f"ES {DAY}, clean_ticks: ESM5 has ticks from {since} 00:00 to {DAY} 00:00" in str(
             caught.value
         )
-        assert "get the file of the day anew" in str(caught.value)
+        assert "download the day's file again" in str(caught.value)
     assert not list(tmp_path.rglob("bar5s"))
 
 

@@ -132,6 +132,30 @@ def test_a_snapshot_in_mid_day_is_not_seen_before_it_was_made():
     assert ticks["ts_event"].to_physical().to_list() == received
 
 
+def test_a_snapshot_is_in_the_order_it_was_made_in():
+    """Its orders have times and sequences of their own; before it comes what was, after it what is."""
+    made = NOON + 30 * SECOND
+    of_snapshot = FLAGS["is_snapshot"] | FLAGS["is_bad_ts"]
+    orders = [(made, 0), (made - 7_200 * SECOND, 752), (made - 1, 9_000), (made - 60 * SECOND, 100)]
+    rows = [
+        (NOON, 5, NOON, 0),
+        *((event, sequence, made, of_snapshot) for event, sequence in orders),
+        (made, 9_001, made + 1, 0),
+    ]
+    events, sequences, received, flags = zip(*rows, strict=True)
+    records = plain_records(["ESM5"] * len(rows)).with_columns(
+        ts_event=pl.Series(events).cast(SCHEMA["ts_event"]),
+        sequence=pl.Series(sequences, dtype=pl.UInt32),
+        ts_recv=pl.Series(received).cast(SCHEMA["ts_recv"]),
+        flags=pl.Series(flags, dtype=SCHEMA["flags"]),
+        size=pl.int_range(len(rows), dtype=pl.UInt32),
+    )
+    ticks = cleaned([records])
+    assert ticks["size"].to_list() == list(range(len(rows)))
+    assert ticks["ts_event"].to_physical().to_list() == [NOON, *[made] * 5]
+    assert ticks["sequence"].to_list() == [5, 0, 0, 0, 0, 9_001]
+
+
 A_TIME = st.builds(
     lambda around, seconds, ns: around + seconds * SECOND + ns,
     st.sampled_from([MIDNIGHT, NOON]),
@@ -143,7 +167,12 @@ A_TIME = st.builds(
 @settings(SEEDED, max_examples=200)
 @given(
     rows=st.lists(
-        st.tuples(A_TIME, st.none() | A_TIME, st.sampled_from([0, 0x20, 0xA8, 0xDF])),
+        st.tuples(
+            A_TIME,
+            st.none() | A_TIME,
+            st.sampled_from([0, 0x20, 0x28, 0xA8, 0xD7]),
+            st.integers(0, 3),
+        ),
         min_size=1,
         max_size=12,
     ),
@@ -151,11 +180,12 @@ A_TIME = st.builds(
 )
 def test_times_and_their_order_are_the_oracles(rows, size):
     """Of records now and then, some of them of snapshots."""
-    events, received, flags = zip(*rows, strict=True)
+    events, received, flags, sequences = zip(*rows, strict=True)
     records = plain_records(["ESM5"] * len(rows)).with_columns(
         ts_event=pl.Series(events).cast(SCHEMA["ts_event"]),
         ts_recv=pl.Series(received, dtype=pl.Int64).cast(SCHEMA["ts_recv"]),
         flags=pl.Series(flags, dtype=SCHEMA["flags"]),
+        sequence=pl.Series(sequences, dtype=pl.UInt32),
         size=pl.int_range(len(rows), dtype=pl.UInt32),
     )
     slow_ticks, _ = oracle.clean_ticks(plain_rows(records), "ES", "volume", DAY)

@@ -113,7 +113,7 @@ def test_streams_cut_off_count_against_the_limit(feed, api, whole):
     api.expect_oneshot_request(COST).respond_with_json(2.0)
     for _ in range(3):
         api.expect_oneshot_request(RANGE).respond_with_handler(cut_off(whole, announced=True))
-    fails_with(feed, "$2.00 and 2 streams", "limit of $5.00")
+    fails_with(feed, "$2.00 3 times", "limit of $5.00")
     assert asked(api, RANGE) == 2
 
 

@@ -40,7 +40,7 @@ from dagster._core.storage import sql
 from pipeline_assets.preload import STORAGES, cached_kernels
 
 found = {kernel.__name__ for kernel in cached_kernels()}
-assert {"walk_on", "_episodes", "_walls", "_spread"} <= found
+assert {"walk_on", "_episodes", "_walls", "_copy"} <= found
 config = sql.get_alembic_config(importlib.import_module(STORAGES[0]).__file__)
 scripts = sql.ScriptDirectory.from_config(config)
 assert scripts is sql.ScriptDirectory.from_config(config)

@@ -35,7 +35,7 @@ def _position() -> Columns:
         "alignment_eob",
         "sign",
         "-bar5s_approach_side_of_level_eob * bar5s_approach_level_polarity:"
-        " +1 inside the range the level bounds, -1 beyond it",
+        " +1 inside the range the level bounds, -1 beyond it; at L +1 for a high, -1 for a low",
         I8,
     )
 

@@ -92,6 +92,7 @@ def _eob(stem: str, unit: str, family: str, meaning: str, dtype: pl.DataType = F
 
 MESSAGE_COUNTS = ("msg", "clear", "add", "cancel", "modify", "trade")
 FLOW_SUMS = ("add_vol", "rem_vol", "cnt_add", "cnt_cancel", "cnt_modify")
+"""In the order of `order_flow`."""
 
 
 def _messages() -> Columns:
@@ -167,8 +168,8 @@ def _trades() -> Columns:
     yield feature("trade_cnt_sum", "count", "trade", "number of trades")
     for kind, meaning in (
         ("vol", "sum of size over the trades"),
-        ("aggbuy_vol", "sum of size over the trades a buyer struck (side B)"),
-        ("aggsell_vol", "sum of size over the trades a seller struck (side A)"),
+        ("aggbuy_vol", "sum of size over buyer-initiated trades (side B)"),
+        ("aggsell_vol", "sum of size over seller-initiated trades (side A)"),
         ("signed_vol", "bar5s_trade_aggbuy_vol_sum - bar5s_trade_aggsell_vol_sum"),
     ):
         yield feature(f"trade_{kind}_sum", "contracts", "trade", meaning)

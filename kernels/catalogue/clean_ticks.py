@@ -20,9 +20,13 @@ def _book() -> Columns:
 
 COLUMNS = (
     Column("ts_event", INSTANT, "ns UTC", "time", "exchange's time of the event; sorts the table"),
-    Column("ts_recv", INSTANT, "ns UTC", "time", "capture time at Databento's gateway"),
+    Column("ts_recv", INSTANT, "ns UTC", "time", "receive time at Databento's capture server"),
     Column(
-        "sequence", pl.UInt32(), "id", "time", "venue's message number; sorts events of one time"
+        "sequence",
+        pl.UInt32(),
+        "id",
+        "time",
+        "venue's message number, 0 of a snapshot; sorts events of one time",
     ),
     Column(
         "action",
@@ -45,9 +49,11 @@ COLUMNS = (
     Column("is_last", FLAG, "flag", "flags", "flags & 0x80: last record of its event"),
     Column("is_snapshot", FLAG, "flag", "flags", "flags & 0x20: from a snapshot, not the feed"),
     Column("is_bad_ts", FLAG, "flag", "flags", "flags & 0x08: ts_recv is unreliable"),
-    Column("is_bad_book", FLAG, "flag", "flags", "flags & 0x04: the book may be wrong"),
-    Column("publisher_id", pl.UInt16(), "id", "instrument", "Databento's number of the feed"),
-    Column("instrument_id", pl.UInt32(), "id", "instrument", "venue's number of the contract"),
+    Column("is_bad_book", FLAG, "flag", "flags", "flags & 0x04: gap in the feed, book suspect"),
+    Column("publisher_id", pl.UInt16(), "id", "instrument", "dataset and venue (Databento)"),
+    Column(
+        "instrument_id", pl.UInt32(), "id", "instrument", "the venue's instrument id of the day"
+    ),
     Column(
         "symbol", pl.String(), "id", "instrument", "outright contract, from the file's symbology"
     ),

@@ -143,7 +143,7 @@ def _setup_walls() -> Dimensions:
         yield _setup(
             f"{side}_wall_closest_dist_min",
             "points",
-            f"min of bar5s_wall_{side}_nearest_strong_dist_pts_eob, 10 if no bar has a wall",
+            f"min of bar5s_wall_{side}_nearest_strong_dist_pts_eob, 10 if none has z >= 2",
             MISSING_WALL_PTS,
         )
     for what, some, none in (("appeared", "last", "first"), ("disappeared", "first", "last")):

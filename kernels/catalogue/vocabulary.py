@@ -9,8 +9,8 @@ BANDS = ("p0_1", "p1_2", "p2_3", "p3_5", "p5_10")
 BAND_EDGES = (1.0, 2.0, 3.0, 5.0, 10.0)
 """Upper edge of each band: distance from the microprice (or level) in points, inclusive."""
 SAME_PTS = 1e-9
-"""Distances that differ by less are compared as equal. Most ticks (0.1) are no binary fractions, so
-prices are off by their rounding, and a level one point away may come out nearer or farther."""
+"""Distances that differ by less compare as equal. Prices in tick sizes such as 0.1 are rounded in
+binary, so a level exactly one point away may come out nearer or farther."""
 NEAR_BANDS = BANDS[:3]
 """Bands that ten ES levels reach; episodes carry only these."""
 
@@ -27,8 +27,8 @@ THIRDS = ("early", "mid", "late")
 """Thirds of the setup window: max(1, n // 3) bars each, the rest to late."""
 
 ACTION = pl.Enum(["A", "C", "M", "R", "T", "F", "N"])
-"""A, C and M come first; `kernels.order_flow` relies on it."""
 SIDE = pl.Enum(["A", "B", "N"])
+"""`order_flow` relies on A, C, M first; and on A, B first."""
 LEVEL_TYPE = pl.Enum(["PM_HIGH", "PM_LOW", "OR_HIGH", "OR_LOW"])
 OUTCOME = pl.Enum(["STRONG_BREAK", "WEAK_BREAK", "CHOP", "WEAK_BOUNCE", "STRONG_BOUNCE"])
 INSTANT = pl.Datetime("ns", "UTC")

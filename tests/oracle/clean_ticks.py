@@ -62,16 +62,20 @@ def choose_contract(outrights: list[Row], root: str, roll: str, day: date) -> st
     return roll
 
 
-def time_of(record: Row, day: date) -> int:
-    """When a record counts, ns UTC: that of its event, or when a snapshot of old orders was made.
+def time_and_sequence_of(record: Row, day: date) -> tuple[int, int]:
+    """When a record counts, ns UTC, and its sequence: its event's; of a snapshot when it was made, and 0.
 
-    Old is more than a second; a snapshot is made when it is received, not before the day.
+    That holds of snapshots with a bad receive time, or of old orders, which is more than a second. A
+    snapshot is made when it is received, not before the day nor before the event.
     """
     midnight = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000_000
-    made = midnight if record["ts_recv"] is None else max(record["ts_recv"], midnight)
+    made = max(record["ts_recv"] or 0, record["ts_event"], midnight)
     is_snapshot = record["flags"] & FLAGS["is_snapshot"] != 0
+    is_bad_ts = record["flags"] & FLAGS["is_bad_ts"] != 0
     is_old = made - record["ts_event"] > 1_000_000_000
-    return made if is_snapshot and is_old else record["ts_event"]
+    if is_snapshot and (is_bad_ts or is_old):
+        return made, 0
+    return record["ts_event"], record["sequence"]
 
 
 def clean_ticks(
@@ -105,7 +109,8 @@ def clean_ticks(
             dropped["crossed_or_locked"] += 1
         else:
             flags = {name: record["flags"] & bit != 0 for name, bit in FLAGS.items()}
-            tick = record | flags | {"ts_event": time_of(record, day)}
+            ts_event, sequence = time_and_sequence_of(record, day)
+            tick = record | flags | {"ts_event": ts_event, "sequence": sequence}
             kept.append({name: tick[name] for name in TICK_COLUMNS})
     if not kept:
         raise ValueError(f"no record of {contract} is left after cleaning")
