@@ -44,7 +44,7 @@ MATERIALISE = ("asset", "materialize", "-m", LOCATION, "--select", "*")
 
 
 class Took(NamedTuple):
-    """Seconds of a bulk run, in all and from its begin to its end."""
+    """Seconds of a bulk run, in all and from its start to its end."""
 
     cold_start_to_done: float
     run: float
@@ -160,10 +160,14 @@ def measure(folder: Path, days: Sequence[str], repeats: int) -> dict[str, list[f
     heavy, thin = days[:-THIN_DAYS], days[-THIN_DAYS:]
     bulk(folder, heavy[:1], CHAIN)
     for _ in range(repeats):
-        took("bulk lane, cold start to done", bulk(folder, heavy, CHAIN)[0], len(heavy))
+        took(
+            "bulk lane, cold start to done",
+            bulk(folder, heavy, CHAIN).cold_start_to_done,
+            len(heavy),
+        )
         raw = bulk(folder, heavy, CHAIN[:1])
         took("  with raw files only", raw.cold_start_to_done, len(heavy))
-        took("  with raw files only, begin to end of the run", raw.run, len(heavy))
+        took("  with raw files only, start to end of the run", raw.run, len(heavy))
         took("  its stages, in one process", compute(folder, heavy), len(heavy))
         took(
             "asset lane, one date from a cold shell",

@@ -15,7 +15,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.conftest import DAY, EVENTS
-from pipeline_assets.process_a_date import POLARS_THREADS
+from pipeline_assets.process_per_date import POLARS_THREADS
 from resources.machine import usable_cores
 from resources.simulated import simulate_day
 

@@ -1,6 +1,6 @@
 """Seconds of each stage over one simulated day, beside yardsticks taken in the same run.
 
-`make bench`; `BENCH_EVENTS=10000000 make bench` for a heavy day.
+`make bench`; of a heavy day, not kept: `BENCH_EVENTS=10000000 python -m pytest benchmarks/test_stages.py`.
 """
 
 import json

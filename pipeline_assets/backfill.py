@@ -20,8 +20,8 @@ from pipeline_assets import fork_server
 def main() -> None:
     """Run the job, a line a date; the exit code tells whether every date was done."""
     load_dotenv(".env", override=True)  # as Dagster's own commands do
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # by the server too, which the run ends
-    fork_server.begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the server, which the run ends
+    fork_server.start()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is no run yet that would have to end
     # What follows takes two seconds to load, too.
     import dagster as dg

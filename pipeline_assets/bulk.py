@@ -2,9 +2,9 @@
 
     python -m pipeline_assets.backfill --start 2025-01-01 --end 2025-12-31
 
-records of every partition what the asset lane would. A date that fails fails its own step only; the
-run ends with a table of what became of each date. Started again, the job takes up what is missing, as
-does the UI's re-execution from failure of a run that was launched there.
+records of each partition what a run of the assets, the asset lane, would. A date that fails ends its own
+step only; the run ends with a table of what became of each. Started again, the job makes what is
+missing; so does *Re-execute from failure*, if the run was launched in the UI.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,10 +20,10 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.checks import judge
 from pipeline_assets.jobs import CHAIN
-from pipeline_assets.order_book import trading_day
+from pipeline_assets.order_book import day_of_run
 from pipeline_assets.panel import describe
 from pipeline_assets.partitions import trading_days, why_closed
-from pipeline_assets.process_a_date import ProcessADate, end_with_the_run, share_cores
+from pipeline_assets.process_per_date import ProcessPerDate, end_with_the_run, share_cores
 from pipeline_assets.progress import date_of_key, key_of_date, terminal
 from pipeline_assets.raw import RAW, asset_key, deliver
 from pipeline_assets.recording import evaluations, materialisation
@@ -37,7 +37,7 @@ ROOTS = all_roots()
 _NO_LIMIT = {"dagster/max_runtime": "0"}
 """Many years take more than a day, after which run monitoring would end the run."""
 _RETRIED_WHOLE = {"dagster/retry_strategy": "ALL_STEPS"}
-"""A lost run is planned anew. From failure, Dagster would take up what one had taken up once only."""
+"""A lost run is planned anew: from failure, Dagster would leave out dates at the second retry."""
 
 
 class Backfill(dg.Config):
@@ -53,13 +53,13 @@ class Backfill(dg.Config):
     roots: list[str] = Field(default=ROOTS, description="Roots, of those that MBP10_ROOTS names.")
     stages: list[str] = Field(
         default=CHAIN,
-        description="What to make of a date: its raw files, by the feed, and its tables. What these"
-        " are made of is read from the raw folder and the lake, unless it is among them.",
+        description="What to make for a date: `raw_dbn`, by the feed, and tables. Inputs that are not"
+        " in this list are read from the raw folder and the lake.",
     )
     only_missing: bool = Field(
         default=True,
-        description="Leave out a date if all of this is recorded as materialised, nothing before"
-        " what it is made of, and the tables lie in the lake. Off: make every date anew.",
+        description="Skip a date whose stages are all recorded, each after its inputs, and whose"
+        " tables are in the lake; raw files are not looked for. Off: make every date.",
     )
 
     @field_validator("roots")
@@ -74,8 +74,10 @@ def plan(context: dg.OpExecutionContext, config: Backfill) -> Iterator[dg.Dynami
     """The dates to take: the trading days asked for, less those that are there."""
     days, lake = chosen_days(config), Path(context.resources.io_manager.base_dir)
     for root in config.roots:
-        there = _there(context.instance, lake, root, days, config.stages)
-        to_do = [day for day in days if not (config.only_missing and day in there)]
+        made = (
+            _made(context.instance, lake, root, days, config.stages) if config.only_missing else ()
+        )
+        to_do = [day for day in days if day not in made]
         context.log.info(f"{root}: {len(to_do)} of {len(days)} dates to do")
         for day in to_do:
             yield dg.DynamicOutput(None, mapping_key=key_of_date(root, day))
@@ -88,11 +90,11 @@ def chosen_days(config: Backfill) -> list[str]:
         dg.Failure: if there is none, or the config makes no sense.
     """
     if not (config.roots and config.stages):
-        raise dg.Failure("no roots or no stages; name some, or leave it out for all there are")
+        raise dg.Failure("`roots` or `stages` is empty; name some, or leave it unset for all")
     _refuse_others("stages", config.stages, CHAIN)
     _refuse_others("roots", config.roots, ROOTS)
-    by_range = bool(config.start and config.end)
-    if by_range == bool(config.dates) or bool(config.start) != bool(config.end):
+    given = bool(config.start), bool(config.end), bool(config.dates)
+    if given not in ((True, True, False), (False, False, True)):
         raise dg.Failure("say which dates, either by `start` and `end` or by `dates`, not both")
     for day in filter(None, [config.start, config.end, *config.dates]):
         if not _is_date(day):
@@ -131,7 +133,7 @@ def _refuse_others(what: str, named: list[str], known: list[str]) -> None:
         raise dg.Failure(f"not {what}: {', '.join(others)}; {what} are {there_are}")
 
 
-def _there(
+def _made(
     instance: dg.DagsterInstance, lake: Path, root: str, days: list[str], stages: list[str]
 ) -> set[str]:
     """The days that need not be made.
@@ -146,16 +148,16 @@ def _there(
         for stage in upstream
     }
 
-    def is_there(day: str) -> bool:
-        made = [recorded[stage][day] for stage in upstream if day in recorded[stage]]
+    def is_made(day: str) -> bool:
+        order = [recorded[stage][day] for stage in upstream if day in recorded[stage]]
         tables = [table_path(lake, root, stage, day) for stage in stages if stage in TABLES]
         return (
-            made == sorted(made)
+            order == sorted(order)
             and all(day in recorded[stage] for stage in stages)
             and all(path.exists() for path in tables)
         )
 
-    return set(filter(is_there, days))
+    return set(filter(is_made, days))
 
 
 @dg.op(
@@ -171,7 +173,7 @@ def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(label))
     if RAW in config.stages:
         yield _delivered(context, root, tables.day)
-    day = trading_day(context, INSTRUMENTS[root], tables.day)
+    day = day_of_run(context, INSTRUMENTS[root], tables.day)
     for table, seconds in make_tables(day, tables, config.stages):
         yield from _recorded(context, table, tables, seconds)
     yield dg.Output(None)
@@ -203,7 +205,7 @@ def _recorded(
 
 
 def _asset(context: dg.OpExecutionContext, key: dg.AssetKey) -> dg.AssetSpec:
-    return context.repository_def.asset_graph.get(key).to_asset_spec()
+    return context.repository_def.assets_defs_by_key[key].get_asset_spec(key)
 
 
 @dg.config_mapping
@@ -211,10 +213,10 @@ def _both_ops(config: Backfill) -> dg.RunConfig:
     return dg.RunConfig(ops={"plan": config, "one_date": config}, loggers={"console": {}})
 
 
-@dg.executor(name="process_a_date", requirements=dg.multiple_process_executor_requirements())
-def process_a_date(_: dg.InitExecutorContext) -> ProcessADate:
+@dg.executor(name="process_per_date", requirements=dg.multiple_process_executor_requirements())
+def process_per_date(_: dg.InitExecutorContext) -> ProcessPerDate:
     """Each date in a process of its own, as many at once as the machine carries."""
-    return ProcessADate(_dates_at_once)
+    return ProcessPerDate(_dates_at_once)
 
 
 def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) -> int:
@@ -224,7 +226,7 @@ def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) 
 
 @dg.job(
     config=_both_ops,
-    executor_def=process_a_date,
+    executor_def=process_per_date,
     logger_defs={"console": terminal},
     tags=BULK | _NO_LIMIT | _RETRIED_WHOLE,
 )

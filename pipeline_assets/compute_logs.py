@@ -15,7 +15,7 @@ from dagster._core.execution.compute_logs import _fileno, redirect_to_file
 from dagster._core.storage import local_compute_log_manager
 from dagster._utils import ensure_file
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """How long what a step prints waits at most to be shown."""
 
 
@@ -55,6 +55,6 @@ def _shown(path: str, stream: TextIO) -> Iterator[None]:
 def _copy_until(over: Event, file: BinaryIO, shown: BinaryIO) -> None:
     """Copy what is in a file, and what comes; no more if nobody looks at it any longer."""
     with suppress(OSError):
-        while not over.wait(LOOK_SECONDS):
+        while not over.wait(POLL_SECONDS):
             shutil.copyfileobj(file, shown)
         shutil.copyfileobj(file, shown)

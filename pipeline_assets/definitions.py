@@ -11,7 +11,7 @@ from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.schedule import evening
 from pipeline_assets.sensor import deliveries
-from pipeline_assets.settings import instruments, lake_folder, raw_feed
+from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_feed
 from pipeline_assets.warm_runs import fork_runs
 from resources.machine import dates_override
 
@@ -21,12 +21,12 @@ fork_runs()
 defs = dg.Definitions(
     assets=[
         *(asset for instrument in instruments() for asset in order_book_assets(instrument)),
-        *lake_assets(instruments()),
+        *lake_assets(all_roots()),
     ],
-    asset_checks=freshness_checks(instruments()),
+    asset_checks=freshness_checks(all_roots()),
     jobs=[trading_day, backfill],
     schedules=[evening],
-    sensors=[deliveries, freshness_sensor(instruments())],
+    sensors=[deliveries, freshness_sensor(all_roots())],
     resources={
         "feed": raw_feed(),
         "contract": Contract(),

@@ -17,16 +17,17 @@ from kernels.features import OUTCOME
 from pipeline_assets.instance import open_instance
 from pipeline_assets.jobs import UNDER_ITS_JOB, trading_day
 from pipeline_assets.partitions import trading_days
-from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_folder
+from pipeline_assets.settings import all_roots, lake_folder, raw_folder
 from resources.feed import SimulatedFeed
 from resources.lake import LakeDay
+from resources.options import date_option
 from resources.simulated import EVENTS_A_DAY
 
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
 
 
 def materialise(job: dg.JobDefinition, day: date, instance: dg.DagsterInstance) -> float:
-    """Run the job of all assets for a day, recorded in the instance; the seconds it took."""
+    """Run the job of all assets for a day, recorded in the instance; return the seconds."""
     started = time.perf_counter()
     job.execute_in_process(
         instance=instance,
@@ -60,16 +61,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.demo",
         description=__doc__.partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--events", type=int, default=EVENTS_A_DAY, help="records of a simulated day"
+        "--events",
+        type=int,
+        default=EVENTS_A_DAY,
+        help="records of a simulated day (default: %(default)s)",
     )
+    usual = " ".join(map(str, DAYS))
     parser.add_argument(
-        "days", nargs="*", type=date.fromisoformat, default=DAYS, help="trading days"
+        "days", nargs="*", type=date_option, help=f"trading days, YYYY-MM-DD (default: {usual})"
     )
     options = parser.parse_args()
-    others = [str(day) for day in options.days if not trading_days.has_partition_key(str(day))]
+    days = options.days or DAYS
+    others = [str(day) for day in days if not trading_days.has_partition_key(str(day))]
     if others:
         parser.error(f"not trading days: {', '.join(others)}")
     try:
@@ -80,7 +85,7 @@ def main() -> None:
     feed, rows = SimulatedFeed(raw_folder(), options.events), []
     print("The first day also compiles the kernels; they are cached from then on.")
     with open_instance() as instance:
-        for day in options.days:
+        for day in days:
             for root in all_roots():
                 print(f"{day} {root}: raw files, simulated unless they are there ...", flush=True)
                 try:
@@ -90,8 +95,8 @@ def main() -> None:
             print(f"{day}: materialising ...", flush=True)
             seconds = materialise(job, day, instance)
             rows += [
-                summary(lake_folder(), instrument.root, day) | {"seconds": round(seconds, 1)}
-                for instrument in instruments()
+                summary(lake_folder(), root, day) | {"seconds": round(seconds, 1)}
+                for root in all_roots()
             ]
     with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True,
                    tbl_hide_column_data_types=True, thousands_separator=","):  # fmt: skip

@@ -21,7 +21,7 @@ def figures(tables: LakeDay, table: str) -> Mapping[str, Figure]:
         TableMissing: if the lake has no such table of that day.
     """
     facts = {name.replace("/", "_"): value for name, value in tables.facts(table).items()}
-    return facts | _OF_TABLE.get(table, lambda _: {})(tables)
+    return facts | (_OF_TABLE[table](tables) if table in _OF_TABLE else {})
 
 
 def _bar5s(tables: LakeDay) -> dict[str, Figure]:

@@ -6,7 +6,7 @@ PRELOAD = ["dagster._core.executor.multiprocess", "pipeline_assets.preload"]
 """The modules it loads, Dagster's own first as Dagster wants it."""
 
 
-def begin() -> None:
-    """Begin the server now, which loads for two seconds, instead of when it is first needed."""
+def start() -> None:
+    """Start the server now, which loads for two seconds, instead of when it is first needed."""
     forkserver.set_forkserver_preload(PRELOAD)
     forkserver.ensure_running()

@@ -1,4 +1,4 @@
-"""Freshness: a trading day whose vectors are not in the lake by 19:30 New York shows.
+"""Freshness: reports a trading day whose vectors are not in the lake by 19:30 New York.
 
 Dagster's own freshness policies and checks do not fit these partitions: a cron policy knows neither
 holidays nor which day was materialised, and the partition check takes the UTC day of the deadline,
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from kernels.instrument import Instrument, new_york
+from kernels.instrument import new_york
 from pipeline_assets.checks import Finding
 from pipeline_assets.partitions import trading_days
 from pipeline_assets.raw import asset_key
@@ -51,7 +51,9 @@ def trading_day_is_there(lake: Path, root: str, now: datetime) -> Finding:
     if behind == 0:
         return Finding(True, f"{due[-1]} is there", figures)
     if behind == len(due):
-        return Finding(True, f"no day since {due[0]} is there: {root} is not kept current", figures)
+        return Finding(
+            True, f"none of {len(due)} trading days is there: {root} is not kept current", figures
+        )
     return Finding(
         False,
         f"{due[-1]} is not there, though due by {DEADLINE:%H:%M} New York; the last day there is"
@@ -61,25 +63,25 @@ def trading_day_is_there(lake: Path, root: str, now: datetime) -> Finding:
     )
 
 
-def lake_assets(instruments: Sequence[Instrument]) -> list[dg.AssetSpec]:
+def lake_assets(roots: Sequence[str]) -> list[dg.AssetSpec]:
     """The lake of each root, `es/lake`, which has the check."""
     return [
         dg.AssetSpec(
-            asset_key(instrument.root, _LAKE),
-            deps=[asset_key(instrument.root, _LAST_TABLE)],
-            description=f"All days of {instrument.root} there are. Its check says whether the latest"
-            f" trading day is among them, every day from {DEADLINE:%H:%M} New York.",
-            group_name=instrument.root.lower(),
+            asset_key(root, _LAKE),
+            deps=[asset_key(root, _LAST_TABLE)],
+            description=f"Every day of {root} in the lake. Its check fails if the latest"
+            f" trading day is missing after {DEADLINE:%H:%M} New York.",
+            group_name=root.lower(),
             kinds={"parquet"},
             owners=["team:research"],
         )
-        for instrument in instruments
+        for root in roots
     ]
 
 
-def freshness_checks(instruments: Sequence[Instrument]) -> list[dg.AssetChecksDefinition]:
+def freshness_checks(roots: Sequence[str]) -> list[dg.AssetChecksDefinition]:
     """The check of each root, to be evaluated at any time in the UI."""
-    return [_check(instrument.root) for instrument in instruments]
+    return [_check(root) for root in roots]
 
 
 def _check(root: str) -> dg.AssetChecksDefinition:
@@ -100,7 +102,7 @@ def _check(root: str) -> dg.AssetChecksDefinition:
     return check
 
 
-def freshness_sensor(instruments: Sequence[Instrument]) -> dg.SensorDefinition:
+def freshness_sensor(roots: Sequence[str]) -> dg.SensorDefinition:
     """Evaluates every root's check all day long, and reports what has changed, without a run."""
 
     @dg.sensor(
@@ -113,7 +115,6 @@ def freshness_sensor(instruments: Sequence[Instrument]) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         lake, now = Path(context.resources.io_manager.base_dir), datetime.now(UTC)
-        roots = [instrument.root for instrument in instruments]
         found = {root: trading_day_is_there(lake, root, now) for root in roots}
         known = json.loads(context.cursor or "{}")
         news = [root for root in roots if known.get(root) != found[root].message]

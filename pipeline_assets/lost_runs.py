@@ -1,8 +1,8 @@
 """Runs that were lost are tried again, whenever the daemon looks at them.
 
 That a run failed is recorded as an event, then as the run's status, and at last whether it is to be
-tried again. The daemon looks for new events; if one is there and the rest not yet, Dagster's takes the
-run for one that has not failed, and does not look at it again.
+retried. The daemon looks for new events; if one is there before the rest, it takes the run for one
+that has not failed, and never looks again.
 """
 
 import sys
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-RETRIES = "dagster._daemon.auto_run_reexecution.auto_run_reexecution"
+RETRY_MODULE = "dagster._daemon.auto_run_reexecution.auto_run_reexecution"
 """Dagster's module of what is tried again, which the daemon has loaded."""
 
 PATIENCE_SECONDS = 90
@@ -20,11 +20,11 @@ PATIENCE_SECONDS = 90
 by then, their writer was killed, and run monitoring fails the run anew."""
 
 
-def await_ends_of_runs() -> None:
+def wait_for_run_ends() -> None:
     """Have a daemon that loads this code await what is yet to be recorded; elsewhere do nothing."""
-    if RETRIES not in sys.modules:
+    if RETRY_MODULE not in sys.modules:
         return
-    retries = sys.modules[RETRIES]
+    retries = sys.modules[RETRY_MODULE]
     to_be_tried_again = retries.filter_runs_to_should_retry
 
     def once_recorded(

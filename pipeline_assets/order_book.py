@@ -44,7 +44,7 @@ class Contract(dg.ConfigurableResource):
         return replace(instrument, roll=self.roll)
 
 
-def trading_day(context: dg.OpExecutionContext, instrument: Instrument, day: date) -> TradingDay:
+def day_of_run(context: dg.OpExecutionContext, instrument: Instrument, day: date) -> TradingDay:
     """A day as a run makes it, by its resources `contract` and `feed`."""
     resources = context.resources
     return TradingDay(resources.contract.of(instrument), day, resources.feed.folder)
@@ -75,7 +75,7 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, **inputs: pl.LazyFrame) -> Iterator:
         day = date.fromisoformat(context.partition_key)
-        made = stage.make(trading_day(context, instrument, day), **inputs)
+        made = stage.make(day_of_run(context, instrument, day), **inputs)
         yield dg.Output(made)
         tables = LakeDay(Path(context.resources.io_manager.base_dir), root, day)
         tables.hold_made(stage.table, made)

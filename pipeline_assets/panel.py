@@ -19,7 +19,7 @@ from resources.lake import Lake, LakeDay, Made
 from resources.machine import peak_memory
 
 _MOST_SOURCES = 12
-"""A column made of more names none of a table; the lineage has them, and the features page."""
+"""More sources of one table than this are counted, not named; the lineage names them."""
 
 
 class PanelLake(Lake):

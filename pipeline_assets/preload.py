@@ -39,10 +39,10 @@ LATER = (
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
 )
-"""Modules that a run or a step would import only when it needs them, Dagster's program among them:
-every process of a date loads anew what its run began as."""
+"""Modules that a run or a step would import when it needs them, `dagster._cli` among them: the process
+of a date imports its run's `__main__` again."""
 
-OURS = ("kernels.", "resources.")
+COMPILED = ("kernels.", "resources.")
 """Packages that have compiled functions."""
 
 STORAGES = (
@@ -55,7 +55,7 @@ STORAGES = (
 def cached_kernels() -> Iterator[Dispatcher]:
     """Every compiled function of our modules that is cached; others are part of these."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(OURS):
+        if name.startswith(COMPILED):
             compiled = (value for value in vars(module).values() if isinstance(value, Dispatcher))
             yield from (kernel for kernel in compiled if isinstance(kernel._cache, FunctionCache))
 

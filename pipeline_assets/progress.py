@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
 from dagster._core.events import StepFailureData
 from dagster._core.execution.plan.handle import ResolvedFromDynamicStepHandle
 from dagster._core.execution.plan.step import IExecutionStep
@@ -50,11 +49,11 @@ def _is_for_people(record: logging.LogRecord) -> bool:
     if event is None:
         return record.levelno == logging.INFO
     if event.is_step_failure:
-        _, say_all = _words(event.step_failure_data)
-        return not (say_all and is_of_a_date(event))
+        _, is_enough = _reason(event.step_failure_data)
+        return not (is_enough and is_of_a_date(event))
     if event.is_job_failure:
         failure = event.job_failure_data
-        is_said = _is(failure.error, DagsterExecutionInterruptedError, DagsterSubprocessError)
+        is_said = _is(failure.error, dg.DagsterExecutionInterruptedError, dg.DagsterSubprocessError)
         return not (failure.first_step_failure_event or is_said)
     return False
 
@@ -123,7 +122,7 @@ class Summary:
             case dg.DagsterEventType.STEP_SUCCESS:
                 return self._end(result, "done")
             case dg.DagsterEventType.STEP_FAILURE:
-                return self._end(result, result.crash or _words(data)[0])
+                return self._end(result, result.crash or _reason(data)[0])
         return None
 
     def _end(self, date: DateResult, result: str) -> str:
@@ -158,10 +157,9 @@ class Summary:
             )
             for date in self._dates.values()
         ]
-        columns = {"date": "string", "root": "string", "rows": "int", "seconds": "float"}
-        schema = dg.TableSchema(
-            [dg.TableColumn(name, kind) for name, kind in (columns | {"result": "string"}).items()]
-        )
+        kinds = {"date": "string", "root": "string", "rows": "int", "seconds": "float"}
+        kinds["result"] = "string"
+        schema = dg.TableSchema([dg.TableColumn(*column) for column in kinds.items()])
         return dg.MetadataValue.table(records, schema)
 
 
@@ -190,12 +188,12 @@ def _crash(message: str) -> str:
     return f"its process {how}{advice}" if how else message
 
 
-def _words(failure: StepFailureData) -> tuple[str, bool]:
-    """Why a step failed, Dagster's wrapping taken off, and whether no trace need be shown with it."""
+def _reason(failure: StepFailureData) -> tuple[str, bool]:
+    """Why a step failed, without Dagster's wrapping, and whether that is enough without a trace."""
     error = failure.error.cause or failure.error
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description, True
-    if _is(error, DagsterExecutionInterruptedError):
+    if _is(error, dg.DagsterExecutionInterruptedError):
         return "interrupted", True
     kind, _, words = error.message.strip().partition(": ")
     if kind.startswith(OURS):

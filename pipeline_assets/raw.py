@@ -37,8 +37,8 @@ def raw_dbn(instrument: Instrument) -> dg.AssetsDefinition:
         group_name=root,
         partitions_def=trading_days,
         description="The day's Databento MBP-10 files as the feed delivered them, in the raw folder."
-        " Its data version is their content: the same bytes delivered again leave the tables below"
-        " as they are, other bytes make `clean_ticks` stale, and its new table the next one.",
+        " Its data version is their content: the same bytes again leave everything downstream fresh,"
+        " others make `clean_ticks` stale; once remade, that makes the next table stale.",
         kinds={"dbn"},
         owners=["team:research"],
         code_version="1",
@@ -47,9 +47,7 @@ def raw_dbn(instrument: Instrument) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = date.fromisoformat(context.partition_key)
         delivery = deliver(context.resources.feed, instrument.root, day)
-        return dg.MaterializeResult(
-            data_version=delivery.data_version, metadata=dict(delivery.metadata)
-        )
+        return dg.MaterializeResult(data_version=delivery.data_version, metadata=delivery.metadata)
 
     return asset
 

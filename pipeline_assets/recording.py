@@ -1,4 +1,4 @@
-"""What the bulk lane records of a date's tables: the events Dagster itself records of an asset."""
+"""Materialisations and checks as Dagster records them: found, and made for the bulk lane."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -15,7 +15,6 @@ from dagster._core.definitions.data_version import (
     DATA_VERSION_TAG,
     DEFAULT_DATA_VERSION,
     NULL_EVENT_POINTER,
-    DataVersion,
     compute_logical_data_version,
     extract_data_version_from_entry,
     get_input_data_version_tag,
@@ -25,7 +24,9 @@ from dagster._core.definitions.data_version import (
 from pipeline_assets.checks import Check, Finding
 
 
-def latest(instance: dg.DagsterInstance, key: dg.AssetKey, day: date) -> dg.EventLogRecord | None:
+def latest_materialisation(
+    instance: dg.DagsterInstance, key: dg.AssetKey, day: date
+) -> dg.EventLogRecord | None:
     """The latest materialisation of an asset's partition, None if there is none."""
     of_day = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[str(day)])
     return next(iter(instance.fetch_materializations(of_day, limit=1).records), None)
@@ -36,14 +37,16 @@ def materialisation(
     asset: dg.AssetSpec,
     day: date,
     metadata: Mapping[str, Any],
-    data_version: DataVersion | None = None,
+    data_version: dg.DataVersion | None = None,
 ) -> dg.AssetMaterialization:
     """A partition's materialisation, with the code and data versions that make it up to date.
 
     The versions of what the asset is made of are those recorded last, so parents come first. Its
     own follows from theirs and the code's, unless its content's is given.
     """
-    parents = {dep.asset_key: latest(instance, dep.asset_key, day) for dep in asset.deps}
+    parents = {
+        dep.asset_key: latest_materialisation(instance, dep.asset_key, day) for dep in asset.deps
+    }
     versions = {key: _input_version(record) for key, record in parents.items()}
     version = data_version or compute_logical_data_version(asset.code_version, versions)
     tags = {CODE_VERSION_TAG: asset.code_version, DATA_VERSION_TAG: version.value}
@@ -57,12 +60,12 @@ def materialisation(
     return dg.AssetMaterialization(asset.key, partition=str(day), metadata=metadata, tags=tags)
 
 
-def _input_version(record: dg.EventLogRecord | None) -> DataVersion:
+def _input_version(record: dg.EventLogRecord | None) -> dg.DataVersion:
     """The version of a partitioned input: a digest of its partition's, as Dagster computes it."""
     if record is None:
         return DEFAULT_DATA_VERSION
     version = extract_data_version_from_entry(record.event_log_entry) or DEFAULT_DATA_VERSION
-    return DataVersion(sha256(version.value.encode()).hexdigest())
+    return dg.DataVersion(sha256(version.value.encode()).hexdigest())
 
 
 def evaluations(
@@ -72,7 +75,7 @@ def evaluations(
     found: list[tuple[Check, Finding]],
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The evaluations of a partition's checks, of its latest materialisation."""
-    record = latest(instance, key, day)
+    record = latest_materialisation(instance, key, day)
     for check, finding in found:
         yield dg.AssetCheckEvaluation(
             asset_key=key,

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from pipeline_assets.previews import style
 from pipeline_assets.settings import lake_folder
 from resources.atomic import whole_file
 from resources.lake import LakeDay, UnreadableTable, damage_of
+from resources.options import date_option
 
 _DIRECTIONS = {1: "from below", -1: "from above"}
 
@@ -137,7 +138,7 @@ def _figures(tables: LakeDay) -> dict[str, str]:
         "first tick": _date_and_clock(first),
         "last tick": _date_and_clock(last),
         "bars of 5 s": f"{count:,}",
-        "bars without a tick": "none" if empty is None else f"{empty:.1%}",
+        "bars without a tick": "no bars" if empty is None else f"{empty:.1%}",
         "median spread": "none" if spread is None else f"{spread:.4g} points",
         "traded volume": f"{bars['traded_volume']:,} contracts",
         "contracts by aggressor": f"{bought:,.0f} bought, {sold:,.0f} sold",
@@ -228,7 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.report", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("day", type=date.fromisoformat, help="trading day, 2025-06-05")
+    parser.add_argument("day", type=date_option, help="trading day, YYYY-MM-DD")
     parser.add_argument(
         "--root", default="ES", type=str.upper, choices=INSTRUMENTS, help="root (default: ES)"
     )

@@ -3,7 +3,7 @@
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
-from resources.machine import is_there
+from resources.machine import is_alive
 
 
 class RunLauncher(dg.DefaultRunLauncher):
@@ -25,6 +25,6 @@ class RunLauncher(dg.DefaultRunLauncher):
             event = record.dagster_event
             if event.step_key is None and "pid" in event.engine_event_data.metadata:
                 pid = int(event.engine_event_data.metadata["pid"].value)
-                if not is_there(pid, record.timestamp):
+                if not is_alive(pid, record.timestamp):
                     return CheckRunHealthResult(WorkerStatus.FAILED, f"process {pid} is gone")
         return CheckRunHealthResult(WorkerStatus.RUNNING)

@@ -8,10 +8,10 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from kernels.features import TABLES
 from pipeline_assets.capacity import dates_at_once
-from pipeline_assets.lost_runs import await_ends_of_runs
+from pipeline_assets.lost_runs import wait_for_run_ends
 from pipeline_assets.settings import all_roots
 
-await_ends_of_runs()  # here, as the daemon loads its run queue before it looks at runs
+wait_for_run_ends()  # here, as the daemon loads its run queue before it looks at runs
 
 BULK = {"lane": "bulk"}
 """The tag of a run that takes many dates at once, as many as fit."""
@@ -20,9 +20,9 @@ BULK = {"lane": "bulk"}
 class RunQueue(dg.QueuedRunCoordinator):
     """Dagster's run queue, with a limit that follows the machine and what its dates need.
 
-    A run takes one date, no two the same one at once, lest one reads what the other is writing;
-    whatever their roots, of which a run may take several. Those of the bulk lane wait until nothing
-    else is under way, and then have the machine to themselves.
+    A run takes one date. No two of a date run together, whatever their roots, as one might read what
+    the other writes. Bulk runs wait until nothing else runs, and then have the machine to
+    themselves.
     """
 
     def get_run_queue_config(self) -> RunQueueConfig:
@@ -66,7 +66,8 @@ def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
         ends = [run.run_config.get("start"), run.run_config.get("end")]
         days = run.run_config.get("dates") or [day for day in ends if day]
     else:
-        roots = {key.path[0] for key in run.asset_selection or ()}
+        is_whole_job = run.asset_selection is None and not run.asset_check_selection
+        roots = all_roots() if is_whole_job else {key.path[0] for key in run.asset_selection or ()}
         days = [run.tags[PARTITION_NAME_TAG]] if PARTITION_NAME_TAG in run.tags else []
     span = sorted({min(days), max(days)}) if days else []
     tags = {"root": ",".join(sorted({root.upper() for root in roots})), "date": "..".join(span)}

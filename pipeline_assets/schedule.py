@@ -9,7 +9,7 @@ from kernels.instrument import NEW_YORK
 from pipeline_assets.jobs import request, trading_day
 from pipeline_assets.partitions import trading_days, why_closed
 from pipeline_assets.raw import asset_key
-from pipeline_assets.recording import latest
+from pipeline_assets.recording import latest_materialisation
 from pipeline_assets.settings import all_roots
 from pipeline_assets.stages import STAGES
 
@@ -31,8 +31,8 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
     at 19:00 or 20:00. Asking again by the clock survives a restart and holds no place in the run
     queue, as a step that sleeps between its attempts would.
 
-    Of ticks that nobody was there for, Dagster evaluates the last one. Up to five days of the others
-    are asked for with it, once; a longer absence is left to the bulk job.
+    After downtime Dagster evaluates only the last missed tick. It also asks, once, for up to five
+    missed days; longer gaps are left to the bulk job.
     """
     now = context.scheduled_execution_time
     day = now.astimezone(NEW_YORK).date()
@@ -54,15 +54,19 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
 def _wanted(
     instance: dg.DagsterInstance, root: str, days: list[date], today: date
 ) -> Iterator[date]:
-    """Of days in order those after a known one that are not; today if it is not, or its run failed.
+    """Unknown days that follow a known one; today if it is unknown or its run failed.
 
-    Known are days that a run was to make, or that have their vectors.
+    A day is known if a run was to make it, or it has its vectors.
     """
     vectors, has_begun = asset_key(root, STAGES[-1].table), False
     for day in days:
         run = _latest_run(instance, root, day)
-        is_known = run is not None or latest(instance, vectors, day) is not None
-        has_failed = run is not None and run.status is dg.DagsterRunStatus.FAILURE
+        is_known = run is not None or latest_materialisation(instance, vectors, day) is not None
+        has_failed = (
+            run is not None
+            and run.status is dg.DagsterRunStatus.FAILURE
+            and run.tags.get("dagster/will_retry") != "true"
+        )
         if day == today and (has_failed or not is_known):
             yield day
         if day != today and has_begun and not is_known:

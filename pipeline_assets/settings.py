@@ -84,7 +84,7 @@ def roll_rule() -> str:
 
 
 def as_roll_rule(text: str, name: str) -> str:
-    """A roll rule written in either case, by the name of who says it.
+    """A roll rule, given in either case; `name` is the setting, for the error.
 
     Raises:
         ValueError: if it can be no rule.

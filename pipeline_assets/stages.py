@@ -164,7 +164,7 @@ _POLARS, _NUMBA = frozenset({"polars"}), frozenset({"polars", "numba"})
 STAGES = (
     Stage(
         "clean_ticks",
-        "Every event of the order book of the day's front contract, a row an event: what happened"
+        "Every event of the order book of the day's front contract, one per row: what happened"
         " (an order added, cancelled or modified, a trade) and the ten best bids and asks right"
         " after it. Records of other contracts and spreads, and books whose bid is not below the"
         " ask, are left out and counted. Rows are in time order.",
@@ -197,9 +197,9 @@ STAGES = (
     Stage(
         "level_episodes",
         "What price did around every touch of a session level until 13:30 New York: the bars from"
-        " 15 minutes before the touch to 8 minutes or more after it, if the morning has them, and"
-        " the outcome, what followed in 6 minutes: through the level (break), back from it (bounce)"
-        " or neither (chop). Bars after the touch, and columns marked (future), are its future.",
+        " 15 minutes before the touch to 8 minutes or more after it, as far as the session goes,"
+        " and the outcome within 6 minutes: through the level (break), back from it (bounce) or"
+        " neither (chop). Bars after the touch, and columns marked (future), are its future.",
         ("bar5s", "session_levels"),
         _level_episodes,
         _NUMBA,

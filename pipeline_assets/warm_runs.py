@@ -1,4 +1,4 @@
-"""Runs that begin at once: forked from a server that has everything loaded, as the bulk lane's dates."""
+"""Runs that start without delay: forked from a server that has everything loaded, as bulk dates are."""
 
 import multiprocessing
 import sys
@@ -13,8 +13,8 @@ CODE_SERVER = "dagster._grpc.server"
 def fork_runs() -> None:
     """Have a code server that loads this code fork its runs; elsewhere do nothing.
 
-    Dagster's own starts a Python for each, which imports everything anew. Else all is as Dagster has
-    it: who watches, interrupts and outlives whom. The server to fork from begins with the first run
+    Dagster starts a Python for each, which imports everything anew. All else is as Dagster has it: who
+    watches, interrupts and outlives whom. The server to fork from begins with the first run
     and belongs to one code server, so runs are of the code that the location has loaded.
 
     If there is none to fork from, as the code is broken by now or its socket is gone, the run is started

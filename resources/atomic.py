@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from resources.machine import is_there
+from resources.machine import is_alive
 
 
 @contextmanager
@@ -41,5 +41,5 @@ def _remove_orphans(path: Path) -> None:
     for part in path.parent.glob(f".{path.name}.*.*"):
         pid = part.name.split(".")[-2]
         with suppress(FileNotFoundError):
-            if pid.isdecimal() and not is_there(int(pid), part.stat().st_mtime):
+            if pid.isdecimal() and not is_alive(int(pid), part.stat().st_mtime):
                 part.unlink()

@@ -101,7 +101,7 @@ def peak_memory() -> int:
     )
 
 
-def is_there(pid: int, seen: float) -> bool:
+def is_alive(pid: int, seen: float) -> bool:
     """Whether process `pid`, seen earlier, is still alive and its number not reused.
 
     Args:

@@ -27,6 +27,7 @@ from databento_dbn import Metadata, Schema, SType
 from kernels.features import MBP10_RTYPE
 from kernels.instrument import NEW_YORK
 from resources.atomic import whole_file
+from resources.options import date_option
 from resources.raw_files import DATASET, RawDataMissing, day_file, raw_files
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import add_flaws, open_dirt
@@ -251,7 +252,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Write simulated market days as Databento MBP-10 files.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("days", nargs="+", type=date.fromisoformat, help="UTC days, YYYY-MM-DD")
+    parser.add_argument("days", nargs="+", type=date_option, help="UTC days, YYYY-MM-DD")
     parser.add_argument(
         "--root", default="ES", type=str.upper, help="root of the quarterly futures"
     )

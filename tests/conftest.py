@@ -73,7 +73,7 @@ def small_raw(day_file: Callable, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def small_lake(small_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with the tables of that day; not to be written to."""
-    return make_tables(small_raw, tmp_path_factory.mktemp("lake"))
+    return make_one_by_one(small_raw, tmp_path_factory.mktemp("lake"))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def wired(raw: Path, lake: Path) -> dict[str, Any]:
     }
 
 
-def make_tables(raw: Path, lake: Path) -> Path:
+def make_one_by_one(raw: Path, lake: Path) -> Path:
     """The lake, with the tables of `DAY` made of the raw files of ES."""
     tables = LakeDay(lake, "ES", DAY)
     of = TradingDay(INSTRUMENTS["ES"], DAY, raw)

@@ -23,6 +23,11 @@ from typing import Self, TypeVar
 import dagster as dg
 import polars as pl
 import psutil
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from pipeline_assets.stages import STAGES
 from resources.databento_feed import KEY
@@ -160,6 +165,16 @@ def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.startswith("MBP10_") and name != KEY and not name.lower().endswith("_proxy")
     }
+
+
+def add_run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: Mapping[str, str]
+) -> str:
+    """Add a run as the storage knows it; return its id."""
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "__repository__")
+    origin = RemoteJobOrigin(repository, "job")
+    run = dg.DagsterRun("job", status=status, tags=tags, remote_job_origin=origin)
+    return instance.add_run(run).run_id
 
 
 def record_peak(instance: dg.DagsterInstance, table: str, peak: int, day: date) -> None:

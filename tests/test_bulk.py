@@ -21,7 +21,7 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.checks import CHECKS, Check
 from pipeline_assets.jobs import CHAIN
 from pipeline_assets.order_book import order_book_assets
-from pipeline_assets.process_a_date import DATES_AT_ONCE
+from pipeline_assets.process_per_date import DATES_AT_ONCE
 from pipeline_assets.progress import DATES
 from resources.lake import table_path
 from resources.machine import usable_cores

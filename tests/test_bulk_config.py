@@ -22,7 +22,7 @@ from pipeline_assets.bulk import Backfill, chosen_days
         ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
         ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
         ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
-        ({"dates": ["2025-06-05"], "roots": []}, "no roots or no stages; name some"),
+        ({"dates": ["2025-06-05"], "roots": []}, "`roots` or `stages` is empty; name some"),
     ],
 )
 def test_impossible_config_is_refused(config: dict, says: str) -> None:

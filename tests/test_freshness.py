@@ -25,7 +25,7 @@ from pipeline_assets.panel import PanelLake
 from pipeline_assets.stages import STAGES
 from resources.lake import table_path
 
-ES, NQ = INSTRUMENTS["ES"], INSTRUMENTS["NQ"]
+ES = INSTRUMENTS["ES"]
 NEW_YORK = ZoneInfo("America/New_York")
 CHRISTMAS = date(2025, 12, 25)
 
@@ -129,7 +129,7 @@ def test_the_sensor_reports_what_changes(
     tmp_path: Path, instance: dg.DagsterInstance, due: date
 ) -> None:
     """Evaluated as by the daemon: a root's due day is missing, nothing changes, the day comes."""
-    sensor = freshness_sensor([ES, NQ])
+    sensor = freshness_sensor(["ES", "NQ"])
     resources = {"io_manager": PanelLake(base_dir=str(tmp_path))}
 
     def evaluate(cursor: str | None) -> SensorExecutionData:
@@ -155,10 +155,10 @@ def test_the_sensor_reports_what_changes(
 def test_the_check_runs_from_the_ui(
     tmp_path: Path, instance: dg.DagsterInstance, due: date
 ) -> None:
-    checks = freshness_checks([ES])
+    checks = freshness_checks(["ES"])
     job = dg.define_asset_job("fresh", selection=dg.AssetSelection.checks(*checks))
     defs = dg.Definitions(
-        assets=[*order_book_assets(ES), *lake_assets([ES])],
+        assets=[*order_book_assets(ES), *lake_assets(["ES"])],
         asset_checks=checks,
         jobs=[job],
         resources={

@@ -18,8 +18,7 @@ from pipeline_assets.stages import STAGES, TradingDay, make_tables
 from resources import dbn_records
 from resources.lake import LakeDay, TableMissing, UnreadableTable, table_path
 from tests.compare import parquet_bytes
-from tests.conftest import DAY
-from tests.conftest import make_tables as make_one_by_one
+from tests.conftest import DAY, make_one_by_one
 from tests.seeded import SEEDED
 
 

@@ -290,6 +290,7 @@ def test_the_command_fails_in_words_and_writes_nothing(tmp_path):
     ("options", "complaint"),
     [
         (["2025-06-07"], "2025-06-07 is no trading day: Saturday"),
+        (["2025-6-5"], "argument day: '2025-6-5' is not a date; write it YYYY-MM-DD"),
         ([DAY, "--root", "XX"], "argument --root: invalid choice: 'XX'"),
         ([DAY, "--output", "."], "cannot write /"),
     ],

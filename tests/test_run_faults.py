@@ -16,7 +16,7 @@ from pipeline_assets.stages import STAGES
 from resources.lake import table_path
 from resources.raw_files import day_file
 from resources.simulated import simulate_day
-from tests.conftest import DAY, make_tables
+from tests.conftest import DAY, make_one_by_one
 from tests.place import REPOSITORY, Place, writer_of
 
 EVENTS = 200_000
@@ -107,7 +107,7 @@ def test_raw_file_replaced_while_read_fails_the_run_which_heals(
 def delivery(folder: Path, seed: int) -> Path:
     """The folder, with a simulated `raw` delivery of `DAY` and the `lake` made of it."""
     simulate_day(day_file(folder / "raw", "ES", DAY), DAY, events=EVENTS, seed=seed)
-    make_tables(folder / "raw", folder / "lake")
+    make_one_by_one(folder / "raw", folder / "lake")
     return folder
 
 

@@ -12,7 +12,7 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 
 from pipeline_assets.run_launcher import RunLauncher
-from resources.machine import is_there
+from resources.machine import is_alive
 
 
 @pytest.fixture
@@ -59,10 +59,10 @@ def test_a_process_that_nobody_waits_for_is_gone() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    assert not is_there(process.pid, seen=time.time())
+    assert not is_alive(process.pid, seen=time.time())
     process.wait()
 
 
 def test_a_process_that_came_later_is_another() -> None:
-    assert is_there(os.getpid(), seen=time.time())
-    assert not is_there(os.getpid(), seen=time.time() - 10 * 86_400)
+    assert is_alive(os.getpid(), seen=time.time())
+    assert not is_alive(os.getpid(), seen=time.time() - 10 * 86_400)

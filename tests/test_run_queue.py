@@ -5,39 +5,21 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
-from uuid import uuid4
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    RegisteredCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
 
 from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.run_queue import BULK, RunQueue, root_and_date
 from pipeline_assets.stages import STAGES
 from resources.machine import OVERRIDE, usable_cores
-from tests.place import REPOSITORY, record_peak
+from tests.place import REPOSITORY, add_run, record_peak
 
 QUEUED, STARTING, STARTED = (
     dg.DagsterRunStatus[name] for name in ("QUEUED", "STARTING", "STARTED")
 )
 AT_ONCE = 5
-ORIGIN = RemoteJobOrigin(
-    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "__repository__"), "job"
-)
-
-
-def add_run(
-    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str]
-) -> None:
-    """A run as the storage knows it."""
-    run_id = str(uuid4())
-    instance.add_run(
-        dg.DagsterRun("job", run_id=run_id, status=status, tags=tags, remote_job_origin=ORIGIN)
-    )
+FRESHNESS = dg.AssetCheckKey(dg.AssetKey(["es", "lake"]), "trading_day_is_there")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +125,15 @@ def test_runs_are_tagged_with_root_and_date() -> None:
         "job", run_id="1", asset_selection=assets, tags={"dagster/partition": "2025-06-05"}
     )
     assert root_and_date(of_day) == {"root": "ES,NQ", "date": "2025-06-05"}
-    assert root_and_date(dg.DagsterRun("job", run_id="2")) == {}
+    of_checks = dg.DagsterRun("job", run_id="2", asset_check_selection=frozenset({FRESHNESS}))
+    assert root_and_date(of_checks) == {}
+
+
+def test_a_run_of_all_assets_is_of_all_roots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no selection, as one that `dagster job launch` asks for."""
+    monkeypatch.setenv("MBP10_ROOTS", "NQ,ES")
+    of_all = dg.DagsterRun("trading_day", run_id="1", tags={"dagster/partition": "2025-06-05"})
+    assert root_and_date(of_all) == {"root": "ES,NQ", "date": "2025-06-05"}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """What the evening schedule asks for; its ticks by the real server: test_daemon.py."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 import pytest
@@ -34,9 +35,10 @@ def add_run(
     status: dg.DagsterRunStatus,
     day: date = DAY,
     job: str = "trading_day",
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """A run of a day, as the schedule or the sensor asks for it unless of another job."""
-    tags = {"root": root, "date": str(day)}
+    tags = {"root": root, "date": str(day), **tags}
     run = dg.DagsterRun(job_name=job, status=status, tags=tags)
     instance.add_run(run)
 
@@ -61,6 +63,14 @@ def test_only_what_failed_is_tried_again(
     assert run.tags["root"] == "NQ"
     add_run(instance, "NQ", dg.DagsterRunStatus.STARTED)
     assert "done, under way or was canceled" in asked_for(instance).skip_message
+
+
+def test_what_dagster_will_retry_has_not_failed_yet(instance: dg.DagsterInstance) -> None:
+    add_run(instance, "NQ", dg.DagsterRunStatus.SUCCESS)
+    for will_retry in ("true", "false"):
+        tags = {"dagster/will_retry": will_retry}
+        add_run(instance, "ES", dg.DagsterRunStatus.FAILURE, tags=tags)
+        assert isinstance(asked_for(instance), dg.SkipReason) == (will_retry == "true")
 
 
 def test_a_day_that_another_lane_has_made_is_done(instance: dg.DagsterInstance) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from pipeline_assets.fork_server import PRELOAD
-from resources.machine import is_there
+from resources.machine import is_alive
 from resources.raw_files import day_file
 from resources.simulated import simulate_day
 from tests.conftest import DAY
@@ -113,7 +113,7 @@ def test_runs_are_of_the_code_that_the_location_has_loaded(
     assert other["is_warm"]
     assert other["server"] != first["server"]
     edited.eventually(
-        "the former server ends", lambda: not is_there(first["server"], seen=time.time())
+        "the former server ends", lambda: not is_alive(first["server"], seen=time.time())
     )
 
 

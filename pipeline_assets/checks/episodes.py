@@ -96,7 +96,7 @@ def _of_episodes(tables: LakeDay, is_sound: pl.Expr, fault: str, sound: str) -> 
 
 
 def outcomes_are_plausible(tables: LakeDay) -> Finding:
-    """On a day of many episodes not nearly all have one outcome, nor many none."""
+    """Of many episodes neither nearly all share one outcome nor many lack one."""
     triggers = tables.scan("level_episodes").filter("is_trigger_bar").select("outcome").collect()
     outcomes = triggers["outcome"]
     shares = {name: float(outcomes.eq_missing(name).mean() or 0.0) for name in OUTCOME.categories}

@@ -23,6 +23,6 @@ def found(fault: str, remedy: str, sound: str, figures: Mapping[str, int | float
 def make_again(tables: LakeDay, table: str) -> str:
     """The remedy for a table that contradicts itself or the one it was made of."""
     return (
-        f"materialise {table} of {tables.day} again, and if that does not help the stage is at"
-        f" fault: keep {tables.refused_path(table)} and report it"
+        f"materialise {table} of {tables.day} again; if that does not help, the stage is at fault:"
+        f" keep {tables.refused_path(table)} and report it"
     )

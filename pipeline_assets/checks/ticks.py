@@ -78,7 +78,7 @@ def no_book_is_crossed(ticks: Ticks) -> Finding:
 
 
 def ticks_are_of_the_day(ticks: Ticks) -> Finding:
-    """Every tick lies in the UTC day of its file, but for a minute's delay across midnight."""
+    """Every tick lies in the UTC day of its file, or in the minute before it."""
     day = ticks.tables.day
     return found(
         f"{counted(ticks.stray, 'tick')} outside {day}" if ticks.stray else "",
@@ -136,7 +136,7 @@ def few_books_were_dropped(ticks: Ticks) -> Finding:
 
 
 def front_contract_holds(ticks: Ticks) -> Finding:
-    """The contract is that of the day before, or a later one: a roll."""
+    """The contract is that of the nearest earlier day in the lake, or a later one: a roll."""
     tables = ticks.tables
     contract = tables.facts("clean_ticks")["contract"]
     before = _day_before(tables)

@@ -57,7 +57,7 @@ def no_dimension_is_constant(tables: LakeDay) -> Finding:
         f"the same in all {len(vectors)} episodes: {_names(is_constant)}"
         if is_constant.any()
         else "",
-        f"look whether the bars of {tables.day} carry what they are made of, and leave these"
+        f"check that the bars of {tables.day} have the columns behind them, and leave these"
         " dimensions of the day out of a model",
         "every dimension varies"
         if is_judged

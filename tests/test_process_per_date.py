@@ -16,9 +16,9 @@ from dagster._core.execution.plan.state import KnownExecutionState, PastExecutio
 from dagster._core.executor import child_process_executor
 from dagster._core.storage.tags import RESUME_RETRY_TAG
 
-from pipeline_assets import process_a_date
+from pipeline_assets import process_per_date
 from pipeline_assets.bulk import backfill
-from pipeline_assets.process_a_date import (
+from pipeline_assets.process_per_date import (
     DATES_AT_ONCE,
     POLARS_THREADS,
     _with_dates_not_begun,
@@ -30,7 +30,7 @@ from tests.place import REPOSITORY
 
 THREADS = """
 import dagster as dg, polars as pl
-from pipeline_assets.process_a_date import share_cores
+from pipeline_assets.process_per_date import share_cores
 share_cores(dg.DagsterRun(job_name="backfill", tags={{{tag!r}: "{at_once}"}}))
 print(pl.thread_pool_size())
 """
@@ -52,14 +52,14 @@ def test_what_one_date_says_is_not_kept_waiting_by_a_silent_one(
 ) -> None:
     monkeypatch.setattr(child_process_executor, "TICK", child_process_executor.TICK)
     monkeypatch.setattr(child_process_executor, "_poll_for_event", None)
-    monkeypatch.setattr(process_a_date, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(process_per_date, "POLL_SECONDS", 0.01)
     wait_for_any_date()
     take, this_process = child_process_executor._poll_for_event, multiprocessing.current_process()
     silent, talking, done = (multiprocessing.Queue() for _ in range(3))
     for queue in (silent, talking, done):
         assert take(this_process, queue) is None
     done.close()
-    monkeypatch.setattr(process_a_date, "LOOK_SECONDS", 100)
+    monkeypatch.setattr(process_per_date, "POLL_SECONDS", 100)
     with ThreadPoolExecutor(1) as pool:
         awaited = pool.submit(take, this_process, silent)
         talking.put("an event")

@@ -31,13 +31,13 @@ DATES_AT_ONCE = "mbp10/dates_at_once"
 """The run's tag that says how many."""
 POLARS_THREADS = "POLARS_MAX_THREADS"
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """How often the run looks whether a date's process is still there, if none of them says anything."""
 
 _take_within_a_tick = child_process_executor._poll_for_event
 
 
-class ProcessADate(dg.Executor):
+class ProcessPerDate(dg.Executor):
     """Dagster's multiprocess executor, sized at launch, whose run ends with a summary of its dates.
 
     Processes are forked from a server that has everything loaded, and runs no query and no kernel
@@ -118,8 +118,8 @@ def wait_for_any_date() -> None:
 
     def take(process: BaseProcess, queue: Queue) -> Any:
         queues.add(queue)
-        readers = [queue._reader for queue in queues]
-        connection.wait([reader for reader in readers if not reader.closed], LOOK_SECONDS)
+        readers = [each._reader for each in queues]
+        connection.wait([reader for reader in readers if not reader.closed], POLL_SECONDS)
         return _take_within_a_tick(process, queue)
 
     child_process_executor._poll_for_event = take
@@ -158,10 +158,10 @@ def end_with_the_run() -> None:
 
 
 def share_cores(run: dg.DagsterRun) -> None:
-    """Have Polars start as many threads here as leave each of the run's dates its share of the cores.
+    """Give Polars this date's share of the cores, unless the environment says how many threads.
 
-    The environment has the last word. Nothing may have used Polars before. It read `os.environ` when it
-    was imported, so setting that here would be too late.
+    To be called before Polars is used. `os.environ` would be too late: Polars read it when it was
+    imported.
     """
     if POLARS_THREADS not in os.environ:
         threads = str(max(1, usable_cores() // int(run.tags[DATES_AT_ONCE])))
