@@ -1,5 +1,6 @@
 """What a day that cannot be used says."""
 
+import errno
 import os
 import random
 import sys
@@ -8,8 +9,10 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import polars as pl
+import pyarrow as pa
 import pytest
 import zstandard
 from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
@@ -119,6 +122,17 @@ def test_folder_is_refused(tmp_path):
     path = tmp_path / "ES-20250605.dbn"
     path.mkdir()
     assert_refused(path, DbnError, str(path), "cannot be opened", "put")
+
+
+def test_file_whose_disk_fails_is_refused(tmp_path, monkeypatch):
+    def failing(path: str) -> pa.PythonFile:
+        file = Mock(closed=False, read=Mock(side_effect=OSError(errno.EIO, path)))
+        return pa.PythonFile(file, "r")
+
+    monkeypatch.setattr(pa, "OSFile", failing)
+    path = tmp_path / "ES-20250605.dbn"
+    path.write_bytes(DAY_BYTES)
+    assert_refused(path, DbnError, str(path), "Errno 5", "download")
 
 
 def test_any_changed_header_byte_reads_or_is_refused(tmp_path):
