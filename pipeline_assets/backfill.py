@@ -47,10 +47,10 @@ def main() -> None:
     job = loaded.get_reconstructable_job(backfill.name)
     with instance, _without_starts_of_processes(instance) as quiet, capture_interrupts():
         result = dg.execute_job(job, quiet, config, tags=UNDER_ITS_JOB)
-        became = summary_of(quiet, result.run_id) or "see the error above"
+        became = summary_of(quiet, result.run_id)
         if not result.success:
-            sys.exit(f"error: run {result.run_id} failed: {became}")
-        print(became)
+            sys.exit(f"error: run {result.run_id} failed: {became or 'see the error above'}")
+        print(became or "nothing to do")
 
 
 def _without_starts_of_processes(instance: Any) -> Any:

@@ -53,8 +53,8 @@ class Backfill(dg.Config):
     roots: list[str] = Field(default=ROOTS, description="Roots, of those that MBP10_ROOTS names.")
     stages: list[str] = Field(
         default=CHAIN,
-        description="What to make for a date: `raw_dbn`, by the feed, and tables. Inputs that are not"
-        " in this list are read from the raw folder and the lake.",
+        description=f"What to make for a date, of {', '.join(CHAIN)}. Inputs that are not in this list"
+        " are read from the raw folder and the lake.",
     )
     only_missing: bool = Field(
         default=True,
@@ -93,9 +93,13 @@ def chosen_days(config: Backfill) -> list[str]:
         raise dg.Failure("`roots` or `stages` is empty; name some, or leave it unset for all")
     _refuse_others("stages", config.stages, CHAIN)
     _refuse_others("roots", config.roots, ROOTS)
-    given = bool(config.start), bool(config.end), bool(config.dates)
-    if given not in ((True, True, False), (False, False, True)):
-        raise dg.Failure("say which dates, either by `start` and `end` or by `dates`, not both")
+    by_range = config.start or config.end
+    if not (by_range or config.dates):
+        raise dg.Failure("say which dates, either by `start` and `end` or by `dates`")
+    if by_range and config.dates:
+        raise dg.Failure("say which dates either by `start` and `end` or by `dates`, not by both")
+    if by_range and not (config.start and config.end):
+        raise dg.Failure("a range of dates needs both `start` and `end`")
     for day in filter(None, [config.start, config.end, *config.dates]):
         if not _is_date(day):
             raise dg.Failure(f"{day!r} is not a date; write it YYYY-MM-DD")

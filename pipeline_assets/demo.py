@@ -4,12 +4,12 @@ python -m pipeline_assets.demo
 """
 
 import argparse
+import multiprocessing
 import sys
 import time
 from datetime import date
 from pathlib import Path
 
-import dagster as dg
 import polars as pl
 from dotenv import load_dotenv
 
@@ -26,15 +26,27 @@ from resources.simulated import EVENTS_A_DAY
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
 
 
-def materialise(job: dg.JobDefinition, day: date, instance: dg.DagsterInstance) -> float:
-    """Run the job of all assets for a day, recorded in the instance; return the seconds."""
+def materialise(day: date) -> None:
+    """Run the job of all assets for a day, recorded in the instance."""
+    from pipeline_assets.definitions import defs
+
+    with open_instance() as instance:
+        defs.resolve_job_def(trading_day.name).execute_in_process(
+            instance=instance,
+            partition_key=str(day),
+            tags=UNDER_ITS_JOB,
+            run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+        )
+
+
+def seconds_of(day: date) -> float:
+    """Materialise a day in a process of its own, whose peak memory is then the day's; return the seconds."""
     started = time.perf_counter()
-    job.execute_in_process(
-        instance=instance,
-        partition_key=str(day),
-        tags=UNDER_ITS_JOB,
-        run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
-    )
+    process = multiprocessing.get_context("spawn").Process(target=materialise, args=(day,))
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(f"error: {day} was not made; see above")
     return time.perf_counter() - started
 
 
@@ -78,26 +90,25 @@ def main() -> None:
     if others:
         parser.error(f"not trading days: {', '.join(others)}")
     try:
-        from pipeline_assets.definitions import defs
+        import pipeline_assets.definitions  # noqa: F401
     except ValueError as error:
         sys.exit(f"error: {error}")
-    job = defs.resolve_job_def(trading_day.name)
+    open_instance().dispose()
     feed, rows = SimulatedFeed(raw_folder(), options.events), []
     print("The first day also compiles the kernels; they are cached from then on.")
-    with open_instance() as instance:
-        for day in days:
-            for root in all_roots():
-                print(f"{day} {root}: raw files, simulated unless they are there ...", flush=True)
-                try:
-                    feed.fetch(root, day)
-                except ValueError as error:
-                    parser.error(str(error))
-            print(f"{day}: materialising ...", flush=True)
-            seconds = materialise(job, day, instance)
-            rows += [
-                summary(lake_folder(), root, day) | {"seconds": round(seconds, 1)}
-                for root in all_roots()
-            ]
+    for day in days:
+        for root in all_roots():
+            print(f"{day} {root}: raw files, simulated unless they are there ...", flush=True)
+            try:
+                feed.fetch(root, day)
+            except ValueError as error:
+                parser.error(str(error))
+        print(f"{day}: materialising ...", flush=True)
+        seconds = seconds_of(day)
+        rows += [
+            summary(lake_folder(), root, day) | {"seconds": round(seconds, 1)}
+            for root in all_roots()
+        ]
     with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True,
                    tbl_hide_column_data_types=True, thousands_separator=","):  # fmt: skip
         print(pl.DataFrame(rows))

@@ -51,9 +51,8 @@ def trading_day_is_there(lake: Path, root: str, now: datetime) -> Finding:
     if behind == 0:
         return Finding(True, f"{due[-1]} is there", figures)
     if behind == len(due):
-        return Finding(
-            True, f"none of {len(due)} trading days is there: {root} is not kept current", figures
-        )
+        none = f"not judged: none of the last {len(due)} trading days is there"
+        return Finding(True, f"{none}, {root} is not kept current", {})
     return Finding(
         False,
         f"{due[-1]} is not there, though due by {DEADLINE:%H:%M} New York; the last day there is"

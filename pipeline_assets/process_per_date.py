@@ -79,9 +79,10 @@ class ProcessPerDate(dg.Executor):
                 if not event.is_step_materialization:
                     yield event
         finally:
-            dg.DagsterEvent.engine_event(
-                plan_context, str(summary), EngineEventData({DATES: summary.table()})
-            )
+            if summary.has_dates():
+                dg.DagsterEvent.engine_event(
+                    plan_context, str(summary), EngineEventData({DATES: summary.table()})
+                )
 
 
 def _with_dates_not_begun(

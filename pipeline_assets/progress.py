@@ -86,7 +86,7 @@ class DateResult:
         return (self.ended or time.monotonic()) - self.started
 
     def __str__(self) -> str:
-        return f"{self.date} {self.root:4}{self.rows:12,} rows {self.seconds:8.1f} s  {self.result}"
+        return f"{self.date} {self.root:4}{self.rows:12,} rows in all {self.seconds:8.1f} s  {self.result}"
 
 
 class Summary:
@@ -132,6 +132,10 @@ class Summary:
 
     def _keys(self) -> list[str]:
         return [*dict.fromkeys([*self._planned, *self._dates])]
+
+    def has_dates(self) -> bool:
+        """Whether there was any date to do."""
+        return bool(self._keys())
 
     def __str__(self) -> str:
         keys = self._keys()

@@ -141,7 +141,8 @@ def _figures(tables: LakeDay) -> dict[str, str]:
         "bars without a tick": "no bars" if empty is None else f"{empty:.1%}",
         "median spread": "none" if spread is None else f"{spread:.4g} points",
         "traded volume": f"{bars['traded_volume']:,} contracts",
-        "contracts by aggressor": f"{bought:,.0f} bought, {sold:,.0f} sold",
+        "contracts by aggressor": f"{bought:,.0f} bought, {sold:,.0f} sold,"
+        f" {bars['traded_volume'] - bought - sold:,.0f} unknown",
         "triggers": f"{episodes['episodes']:,}",
         "windows cut short": f"{episodes['truncated_lookback']:,} before,"
         f" {episodes['truncated_forward']:,} after the trigger",

@@ -199,7 +199,8 @@ STAGES = (
         "What price did around every touch of a session level until 13:30 New York: the bars from"
         " 15 minutes before the touch to 8 minutes or more after it, as far as the session goes,"
         " and the outcome within 6 minutes: through the level (break), back from it (bounce) or"
-        " neither (chop). Bars after the touch, and columns marked (future), are its future.",
+        " neither (chop). Bars after the touch, and columns marked (future), are its future."
+        " Episodes overlap: a bar is in as many rows as episodes.",
         ("bar5s", "session_levels"),
         _level_episodes,
         _NUMBA,

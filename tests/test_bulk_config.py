@@ -11,9 +11,11 @@ from pipeline_assets.bulk import Backfill, chosen_days
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({}, "say which dates"),
-        ({"start": "2025-06-02"}, "say which dates"),
-        ({"start": "2025-06-02", "end": "2025-06-03", "dates": ["2025-06-05"]}, "say which dates"),
+        ({}, "say which dates, either by"),
+        ({"start": "2025-06-02"}, "a range of dates needs both `start` and `end`"),
+        ({"end": "2025-06-02"}, "a range of dates needs both `start` and `end`"),
+        ({"start": "2025-06-02", "end": "2025-06-03", "dates": ["2025-06-05"]}, "not by both"),
+        ({"start": "2025-06-02", "dates": ["2025-06-05"]}, "not by both"),
         ({"start": "2025-06-05", "end": "2025-06-02"}, "end 2025-06-02 is before start 2025-06-05"),
         ({"start": "2025-06-07", "end": "2025-06-08"}, "no trading day from 2025-06-07"),
         ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),

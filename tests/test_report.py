@@ -114,7 +114,7 @@ def test_every_table_has_its_picture_and_size(page, text, day):
     for name in TABLES:
         assert name in page.ids
         size = f"{table(day, name).height:,} rows, {len(TABLES[name])} columns"
-        assert f"{size}, {day.path(name).stat().st_size:,} bytes" in text
+        assert f"{size}, {day.path(name).stat().st_size / 1e6:,.1f} MB" in text
     assert len(page.pictures) == len(TABLES)
     for picture in page.pictures:
         content = base64.b64decode(picture.removeprefix("data:image/png;base64,"), validate=True)
@@ -174,6 +174,18 @@ def test_the_figures_of_the_day(text, day):
         f"contract {day.facts('clean_ticks')['contract']};",
     ):
         assert figure in text
+
+
+def test_trades_add_up_with_those_of_unknown_side(spoilt):
+    name = "bar5s_trade_aggbuy_vol_sum"
+    bars = table(spoilt, "bar5s")
+    bought, sold = bars[name].sum(), bars["bar5s_trade_aggsell_vol_sum"].sum()
+    bars = bars.with_columns(pl.when(pl.int_range(pl.len()) % 2 == 0).then(name).otherwise(0.0))
+    write_table(Made(bars), spoilt.path("bar5s"))
+    known = bars[name].sum()
+    assert 0 < known < bought
+    said = f"<dd>{known:,.0f} bought, {sold:,.0f} sold, {bought - known:,.0f} unknown</dd>"
+    assert said in day_report(spoilt)
 
 
 def test_what_was_dropped_is_the_facts(text, day):

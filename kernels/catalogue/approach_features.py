@@ -152,8 +152,13 @@ def _level_flow() -> Columns:
             f" bar5s_microprice_eob <= L, of bar5s_flow_net_vol_{above}_{{band}}_sum while above"
         )
 
-    yield flow("toward_net", f"{net('ask', 'bid')}: the side price must eat to reach L")
-    yield flow("away_net", f"{net('bid', 'ask')}: the side price leaves behind")
+    yield flow(
+        "toward_net",
+        f"{net('ask', 'bid')}: orders in the way to L, which price must eat to reach it; positive if they grew",
+    )
+    yield flow(
+        "away_net", f"{net('bid', 'ask')}: orders that price leaves behind; positive if they grew"
+    )
     yield flow("toward_away_imbal", "bar5s_lvl_flow_toward_net_sum - bar5s_lvl_flow_away_net_sum")
 
 
