@@ -50,7 +50,7 @@ LABELS = {
     "approach_features": [
         "|distance| (points)",
         "ten-level\nimbalance (ratio)",
-        "imbalance about\nthe level (ratio)",
+        "net flow in the way\n(contracts / bar)",
         "bars of 5 s from the trigger; shaded: the windows the outcome is read from",
     ],
     "setup_vectors": [

@@ -30,9 +30,9 @@ _KINDS = {
 _SERIES = {
     "distance": pl.col("bar5s_approach_abs_dist_to_level_pts_eob"),
     "book": pl.col("bar5s_state_obi10_eob") * pl.col("approach_direction"),
-    "level": pl.col("bar5s_lvl_depth_imbal_eob") * pl.col("approach_direction"),
+    "flow": pl.col("bar5s_lvl_flow_toward_net_sum"),
 }
-"""What is drawn; imbalances are signed so that more than 0 leans the way price approaches."""
+"""What is drawn; the imbalance is signed so that more than 0 leans the way price approaches."""
 
 _CLIP = 3.0
 _IQR_OF_NORMAL = 1.349
@@ -44,7 +44,7 @@ _ARROWS = {1: "▲", -1: "▼"}
 
 
 def approach_features(approach: pl.DataFrame) -> Figure:
-    """|Distance| to the level and depth imbalance around the triggers, by kind of outcome."""
+    """|Distance| to the level, imbalance and flow around the triggers, by kind of outcome."""
     what = "Around the triggers"
     if approach.is_empty():
         return style.notice(what, "no level was touched on this day, so there is nothing around it")
@@ -55,17 +55,17 @@ def approach_features(approach: pl.DataFrame) -> Figure:
     figure = style.new_figure(
         640,
         title,
-        "median and quartiles by what followed the trigger, in half minutes;"
-        " imbalance above 0 leans the way price approaches",
+        "median and quartiles by outcome, in half minutes;"
+        " imbalance above 0 leans the way price approaches, flow above 0 fills it up",
     )
     distance = style.panel(figure, 84, 190, "|distance| (points)")
     book = style.panel(figure, 296, 130, "ten-level\nimbalance (ratio)", sharex=distance)
-    level = style.panel(figure, 448, 130, "imbalance about\nthe level (ratio)", sharex=book)
-    for axes, series in zip((distance, book, level), _SERIES, strict=True):
+    flow = style.panel(figure, 448, 130, "net flow in the way\n(contracts / bar)", sharex=book)
+    for axes, series in zip((distance, book, flow), _SERIES, strict=True):
         _draw_quartiles(axes, quartiles, series)
         _shade_outcome_windows(axes)
     distance.set_ylim(bottom=0)
-    _draw_bars_axis(level)
+    _draw_bars_axis(flow)
     _kind_legend(distance, counts)
     return figure
 

@@ -40,6 +40,8 @@ _ACTIONS = {
     "R": ("clear", style.BLACK),
     "N": ("none", style.SKY),
 }
+_LINES = {"C": (0, (4, 3))}
+"""Cancels are nearly as many as adds, whose line has to be seen through theirs."""
 
 
 def clean_ticks(ticks: pl.LazyFrame, dropped: Mapping[str, int]) -> Figure:
@@ -96,7 +98,7 @@ def _draw_actions(axes: Axes, counts: pl.DataFrame) -> None:
         handles += axes.plot(
             style.days(rate["minute"] + _SPAN / 2),
             rate["len"].to_numpy(),
-            linestyle="-" if is_line else "",
+            linestyle=_LINES.get(action, "-") if is_line else "",
             marker="" if is_line else "o",
             markersize=3,
             color=colour,
