@@ -86,7 +86,7 @@ def test_legends_explain_what_is_drawn_by_how_it_looks(drawn_day):
             for label in drawn:
                 x, y = named[label]
                 column, row = round(x) - 14, picture.shape[0] - round(y)
-                key = picture[row - 2 : row + 3, column] - ground
+                key = picture[row - 2 : row + 3, column - 5 : column + 6].reshape(-1, 3) - ground
                 ink = key[np.linalg.norm(key, axis=1).argmax()]
                 assert np.linalg.norm(ink) > 10
                 likest = max(
