@@ -165,6 +165,7 @@ def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]
 
     `ts_recv` is then when that was, and marked as bad for it. `ts_event` and `sequence` are those of
     an order in the book, placed a moment ago or days: there it would not have been known yet.
+    https://databento.com/docs/standards-and-conventions/mbo-snapshot
     """
     midnight = pl.lit(datetime.combine(day, time(), UTC), INSTANT)
     ts, made = pl.col("ts_event"), pl.max_horizontal("ts_event", "ts_recv", midnight)
