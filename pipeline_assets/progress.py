@@ -86,7 +86,8 @@ class DateResult:
         return (self.ended or time.monotonic()) - self.started
 
     def __str__(self) -> str:
-        return f"{self.date} {self.root:4}{self.rows:12,} rows in all {self.seconds:8.1f} s  {self.result}"
+        made = f"{self.rows:12,} rows in all {self.seconds:8.1f} s"
+        return f"{self.date} {self.root:4}{made}  {self.result}"
 
 
 class Summary:

@@ -21,8 +21,8 @@ CAUGHT_UP_DAYS = 7
     job=trading_day,
     cron_schedule="30 18-21 * * 1-5",
     execution_timezone=NEW_YORK.key,
-    description="Makes the day whose session has ended, at 18:30 New York; tries again at 19:30, 20:30 and"
-    " 21:30 what failed.",
+    description="At 18:30 New York makes the day whose session has ended, and up to five missed ones;"
+    " tries again at 19:30, 20:30 and 21:30 if it failed.",
 )
 def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """One run a root at 18:30 New York time; what failed is tried again at 19:30, 20:30 and 21:30.

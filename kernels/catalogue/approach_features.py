@@ -154,7 +154,8 @@ def _level_flow() -> Columns:
 
     yield flow(
         "toward_net",
-        f"{net('ask', 'bid')}: orders in the way to L, which price must eat to reach it; positive if they grew",
+        f"{net('ask', 'bid')}: orders in the way to L, which price must eat to reach it;"
+        " positive if they grew",
     )
     yield flow(
         "away_net", f"{net('bid', 'ask')}: orders that price leaves behind; positive if they grew"
