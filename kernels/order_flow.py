@@ -1,4 +1,4 @@
-"""Order flow: the band of each event (an add, cancel or modify on a known side) and its size change."""
+"""Order flow: band and size change of each event, an add, cancel or modify on a known side."""
 
 from typing import NamedTuple
 

@@ -2,7 +2,7 @@
 
     python -m pipeline_assets.backfill --start 2025-01-01 --end 2025-12-31
 
-records of each partition what a run of the assets, the asset lane, would. A date that fails ends its own
+Partitions are recorded as by a run of the assets, the asset lane. A date that fails ends its own
 step only; the run ends with a table of what became of each. Started again, the job makes what is
 missing; so does *Re-execute from failure*, if the run was launched in the UI.
 """

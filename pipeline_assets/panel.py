@@ -1,4 +1,4 @@
-"""What a person sees of an asset: figures and a picture of each partition, and the documented schema."""
+"""What a person sees of an asset: each partition's figures and picture, and the schema."""
 
 import re
 import time

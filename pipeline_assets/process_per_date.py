@@ -1,4 +1,4 @@
-"""The bulk lane's executor: each date in a process of its own, as many at once as fit the machine."""
+"""The bulk lane's executor: a process for each date, as many at once as fit the machine."""
 
 import json
 import multiprocessing

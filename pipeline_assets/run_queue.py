@@ -1,4 +1,4 @@
-"""The run queue of the instance: as many runs at once as dates fit the machine, asked every time."""
+"""The instance's run queue: as many runs at once as dates fit the machine, asked every time."""
 
 import dagster as dg
 from dagster._core.run_coordinator import SubmitRunContext

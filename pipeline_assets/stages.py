@@ -164,7 +164,7 @@ _POLARS, _NUMBA = frozenset({"polars"}), frozenset({"polars", "numba"})
 STAGES = (
     Stage(
         "clean_ticks",
-        "Every event of the order book of the day's front contract, one per row: what happened"
+        "Every event of the order book of the day's contract, one per row: what happened"
         " (an order added, cancelled or modified, a trade) and the ten best bids and asks right"
         " after it. Records of other contracts and spreads, and books whose bid is not below the"
         " ask, are left out and counted. Rows are in time order.",

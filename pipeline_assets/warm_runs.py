@@ -1,4 +1,4 @@
-"""Runs that start without delay: forked from a server that has everything loaded, as bulk dates are."""
+"""Runs that start without delay: forked from a server that has all loaded, as bulk dates are."""
 
 import multiprocessing
 import sys

@@ -19,7 +19,13 @@ def _book() -> Columns:
 
 
 COLUMNS = (
-    Column("ts_event", INSTANT, "ns UTC", "time", "exchange's time of the event; sorts the table"),
+    Column(
+        "ts_event",
+        INSTANT,
+        "ns UTC",
+        "time",
+        "exchange's time of the event, or when a snapshot was made; sorts the table",
+    ),
     Column("ts_recv", INSTANT, "ns UTC", "time", "receive time at Databento's capture server"),
     Column(
         "sequence",

@@ -90,7 +90,7 @@ FAMILIES = {
 """What the columns of each family tell."""
 
 SOURCES = {
-    "trigger bar": "the column of that name in `approach_features`, at the trigger bar",
+    "trigger bar": "the column of that name in approach_features, at the trigger bar",
     "setup window": "a summary of the bars up to and including the trigger",
     "last 12 bars": "a summary of the setup window's last 12 bars",
 }

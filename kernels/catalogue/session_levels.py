@@ -20,7 +20,7 @@ COLUMNS = (
         F64,
         "price",
         "level",
-        "L = max (HIGH) or min (LOW) of bar5s_microprice_eob in the window; null: no tick there",
+        "L = max (HIGH) or min (LOW) of bar5s_microprice_eob in the window; null: no tick or book",
     ),
     Column("polarity", I8, "sign", "level", "+1 for highs, -1 for lows"),
     Column("formed_from", INSTANT, "ns UTC", "window", "start of the window"),
