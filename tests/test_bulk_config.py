@@ -1,11 +1,12 @@
 """What the bulk job's config asks for, and what of it makes no sense."""
 
 import re
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from pipeline_assets.bulk import Backfill, chosen_days
+from pipeline_assets.bulk import Backfill, _made, chosen_days
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ from pipeline_assets.bulk import Backfill, chosen_days
         ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
         ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
         ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
+        ({"dates": ["2025-06-05"], "stages": []}, "`roots` or `stages` is empty; name some"),
         ({"dates": ["2025-06-05"], "roots": []}, "`roots` or `stages` is empty; name some"),
     ],
 )
@@ -40,3 +42,11 @@ def test_days_are_trading_days_in_order() -> None:
 
 def test_roots_are_taken_once_each_in_either_case() -> None:
     assert Backfill(roots=["nq", "ES", "es"]).roots == ["NQ", "ES"]
+
+
+def test_a_day_is_made_once_it_is_recorded(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """Its raw files, which are not looked for."""
+    for recorded in (set(), {"2025-06-05"}):
+        assert _made(instance, tmp_path, "ES", ["2025-06-05"], ["raw_dbn"]) == recorded
+        made = dg.AssetMaterialization(["es", "raw_dbn"], partition="2025-06-05")
+        instance.report_runless_asset_event(made)

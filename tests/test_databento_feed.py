@@ -154,7 +154,7 @@ def test_broken_file_of_another_name_is_left_to_its_owner(feed, api, whole):
 
 def test_cost_over_the_limit_spends_nothing(feed, api):
     api.expect_oneshot_request(COST).respond_with_json(5.01)
-    fails_with(feed, "$5.01", "limit of $5.00", "MBP10_COST_LIMIT")
+    fails_with(feed, "$5.01, over the limit of $5.00", "MBP10_COST_LIMIT")
     assert asked(api, RANGE) == 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_assets import demo
 from tests.conftest import DAY
 from tests.place import REPOSITORY, Place
 
@@ -22,6 +23,12 @@ def test_a_day_is_simulated_and_made_and_shown(tmp_path: Path) -> None:
         assert f"\ntables:    {place.lake}\n" in said
         (run,) = place.instance.get_runs()
         assert (run.job_name, run.tags["dagster/partition"]) == ("trading_day", str(DAY))
+
+
+def test_a_day_that_cannot_be_made_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "materialise", sys.exit)  # as a process of its own, not this one
+    with pytest.raises(SystemExit, match=f"error: {DAY} was not made; see above"):
+        demo.seconds_of(DAY)
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,4 @@ def test_what_one_has_recorded_another_sees_at_once(
         for day in ("2025-06-03", "2025-06-04"):
             instance.report_runless_asset_event(dg.AssetMaterialization(TICKS, partition=day))
             assert day in another.get_materialized_partitions(TICKS)
+            assert another.all_logs("")[-1].asset_materialization.partition == day

@@ -96,9 +96,9 @@ def test_of_a_lake_of_history_nothing_is_expected(tmp_path: Path) -> None:
     oldest = due_days(now)[0]
     assert len(due_days(now)) == KEPT_CURRENT_DAYS
     put(tmp_path, oldest - timedelta(days=1))
-    history = trading_day_is_there(tmp_path, "ES", now)
-    assert history.passed
-    assert "not kept current" in history.message
+    none = f"not judged: none of the last {KEPT_CURRENT_DAYS} trading days is there"
+    history = (True, f"{none}, ES is not kept current", {})
+    assert trading_day_is_there(tmp_path, "ES", now) == history
     put(tmp_path, oldest)
     assert not trading_day_is_there(tmp_path, "ES", now).passed
 

@@ -97,21 +97,34 @@ def test_legends_explain_what_is_drawn_by_how_it_looks(drawn_day):
     assert explained >= 9
 
 
+def test_adds_are_seen_through_cancels(drawn_day):
+    lines = figures(drawn_day)["clean_ticks"].axes[0].lines
+    styles = {line.get_label(): line.get_linestyle() for line in lines}
+    assert (styles["add"], styles["cancel"]) == ("-", "--")
+
+
 def rgb_of(artist) -> np.ndarray:
     """Red, green and blue of a line or a filled area, 0-255."""
     colour = artist.get_color() if isinstance(artist, Line2D) else artist.get_facecolor()[0]
     return 255 * np.array(to_rgb(colour))
 
 
-def test_quartiles_around_the_trigger(drawn_day):
-    distance = figures(drawn_day)["approach_features"].axes[0]
+@pytest.mark.parametrize(
+    ("panel", "column", "is_signed"),
+    [
+        (0, "bar5s_approach_abs_dist_to_level_pts_eob", False),
+        (1, "bar5s_state_obi10_eob", True),
+        (2, "bar5s_lvl_flow_toward_net_sum", False),
+    ],
+)
+def test_quartiles_around_the_trigger(panel, column, is_signed, drawn_day):
+    axes = figures(drawn_day)["approach_features"].axes[panel]
+    assert len(axes.patches) == 2, "the windows of the outcome"
     kind = drawn_day.approach.with_columns(style.OUTCOME_LABEL.str.split("_").list.last())
-    bounces = kind.filter(
-        pl.col("outcome") == "BOUNCE", pl.col("bars_to_trigger").is_between(-6, -1)
-    )
-    expected = bounces["bar5s_approach_abs_dist_to_level_pts_eob"].median()
-    line = next(line for line in distance.lines if line.get_color() == style.VERMILLION)
-    assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True))[-3.5] == expected
+    bounces = kind.filter(pl.col("outcome") == "BOUNCE", pl.col("bars_to_trigger").is_between(0, 5))
+    values = bounces[column] * (bounces["approach_direction"] if is_signed else 1)
+    line = next(line for line in axes.lines if line.get_color() == style.VERMILLION)
+    assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True))[2.5] == values.median()
 
 
 def test_the_heat_map_is_by_time_and_family(drawn_day):

@@ -10,6 +10,7 @@ from pipeline_assets.progress import Summary, key_of_date
 def test_dates_that_never_began_are_not_done() -> None:
     """As in a re-execution, whose dates another run planned."""
     summary = Summary(key_of_date("ES", day) for day in ("2025-06-03", "2025-06-04"))
+    assert summary.has_dates()
     assert str(summary) == "0 of 2 dates done\nES, not done: 2025-06-03 2025-06-04"
 
 

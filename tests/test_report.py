@@ -171,7 +171,7 @@ def test_the_figures_of_the_day(text, day):
         f"<dt>bars without a tick</dt><dd>{empty:.1%}</dd>",
         f"<dt>traded volume</dt><dd>{volume:,} contracts</dd>",
         f"<dt>triggers</dt><dd>{table(day, 'setup_vectors').height}</dd>",
-        f"contract {day.facts('clean_ticks')['contract']};",
+        f"contract {day.facts('clean_ticks')['contract']}; all times New York, but the day is the UTC day",
     ):
         assert figure in text
 
@@ -234,6 +234,7 @@ def test_an_empty_day_has_its_page(day):
     page = Page(text)
     assert len(page.pictures) == len(TABLES)
     assert "No level was touched" in text
+    assert "<dt>bars without a tick</dt><dd>no bars</dd>" in text
     assert "✗" not in text
 
 
