@@ -24,7 +24,6 @@ from kernels.features import (
 
 AT_LEVEL_PTS = 0.5 + SAME_PTS
 _BAR = pl.col("bar_index_in_episode")
-_DISTANCE = pl.col("bar5s_approach_dist_to_level_pts_eob")
 
 
 def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFrame:
@@ -41,7 +40,7 @@ def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFram
     Returns:
         Table `approach_features`, the rows of `episodes` in their order.
     """
-    positioned = episodes.with_columns(_position(point)).with_columns(_alignment())
+    positioned = episodes.with_columns(_position(point))
     rows = (
         positioned.hstack(_derivatives(positioned))
         .lazy()
@@ -50,7 +49,6 @@ def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFram
         .with_columns(_level_depth(point))
         .with_columns(_level_imbalances())
         .with_columns(_level_flow())
-        .with_columns(_level_flow_imbalance())
     )
     setup = setup_window(rows).agg(**_setup()).with_columns(**_setup_differences())
     return conform(
@@ -83,26 +81,21 @@ def has_wall(side: str) -> pl.Expr:
 def _position(point: float) -> Iterator[pl.Expr]:
     level = pl.col("level_price")
     eob, twa = ((pl.col(f"bar5s_microprice_{when}") - level) / point for when in ("eob", "twa"))
-    is_high = pl.col("level_type").cast(pl.String).str.ends_with("HIGH")
+    side = _sign(eob > SAME_PTS)
+    polarity = _sign(pl.col("level_type").cast(pl.String).str.ends_with("HIGH"))
     yield eob.alias("bar5s_approach_dist_to_level_pts_eob")
     yield twa.alias("bar5s_approach_dist_to_level_pts_twa")
     yield eob.abs().alias("bar5s_approach_abs_dist_to_level_pts_eob")
-    yield _sign(eob > SAME_PTS).alias("bar5s_approach_side_of_level_eob")
+    yield side.alias("bar5s_approach_side_of_level_eob")
     for level_type in LEVEL_TYPE.categories:
         yield (pl.col("level_type") == level_type).alias(f"bar5s_approach_is_{level_type.lower()}")
-    yield _sign(is_high).alias("bar5s_approach_level_polarity")
+    yield polarity.alias("bar5s_approach_level_polarity")
+    yield (-side * polarity).alias("bar5s_approach_alignment_eob")
 
 
 def _sign(condition: pl.Expr) -> pl.Expr:
     """+1 or -1, null where the condition is."""
     return 2 * condition.cast(pl.Int8) - 1
-
-
-def _alignment() -> pl.Expr:
-    side, polarity = (
-        pl.col(f"bar5s_approach_{name}") for name in ("side_of_level_eob", "level_polarity")
-    )
-    return (-side * polarity).alias("bar5s_approach_alignment_eob")
 
 
 def _derivatives(rows: pl.DataFrame) -> pl.DataFrame:
@@ -200,13 +193,11 @@ def _level_flow() -> Iterator[pl.Expr]:
         for side in SIDES
     )
     is_above = pl.col("bar5s_approach_side_of_level_eob") == 1
-    yield pl.when(is_above).then(bid).otherwise(ask).alias("bar5s_lvl_flow_toward_net_sum")
-    yield pl.when(is_above).then(ask).otherwise(bid).alias("bar5s_lvl_flow_away_net_sum")
-
-
-def _level_flow_imbalance() -> pl.Expr:
-    toward, away = (pl.col(f"bar5s_lvl_flow_{way}_net_sum") for way in ("toward", "away"))
-    return (toward - away).alias("bar5s_lvl_flow_toward_away_imbal_sum")
+    toward = pl.when(is_above).then(bid).otherwise(ask)
+    away = pl.when(is_above).then(ask).otherwise(bid)
+    yield toward.alias("bar5s_lvl_flow_toward_net_sum")
+    yield away.alias("bar5s_lvl_flow_away_net_sum")
+    yield (toward - away).alias("bar5s_lvl_flow_toward_away_imbal_sum")
 
 
 def _setup() -> dict[str, pl.Expr]:
@@ -215,7 +206,7 @@ def _setup() -> dict[str, pl.Expr]:
     comes_nearer, goes_away = nearness.diff() < -SAME_PTS, nearness.diff() > SAME_PTS
     volume, signed = pl.col("bar5s_trade_vol_sum"), pl.col("bar5s_trade_signed_vol_sum")
     summary = {
-        "start_dist_pts": _DISTANCE.first(),
+        "start_dist_pts": pl.col("bar5s_approach_dist_to_level_pts_eob").first(),
         "min_dist_pts": nearness.min(),
         "max_dist_pts": nearness.max(),
         "approach_bars": comes_nearer.sum(),
