@@ -33,7 +33,9 @@ def setup_vectors(approach: pl.DataFrame) -> pl.DataFrame:
         "lookback_bars": pl.len() - 1,
     }
     at_trigger = pl.exclude("episode_id").last()
-    vectors = window.agg(at_trigger, **labels, **_setup(), **_recent()).with_columns(**_trends())
+    vectors = window.agg(at_trigger, **labels, **_setup(), **_recent())
+    late, early = (pl.col(f"setup_trade_vol_{third}") for third in ("late", "early"))
+    vectors = vectors.with_columns(setup_trade_vol_trend=late - early)
     dims = (pl.col(dim.name).cast(pl.Float64).fill_null(dim.null_as) for dim in VECTOR_DIMS)
     return conform(vectors.with_columns(vector=pl.concat_arr(*dims)), "setup_vectors").collect()
 
@@ -64,11 +66,6 @@ def _setup() -> dict[str, pl.Expr]:
         summary[f"{side}_wall_appeared"] = last & ~first
         summary[f"{side}_wall_disappeared"] = first & ~last
     return {f"setup_{name}": value for name, value in summary.items()}
-
-
-def _trends() -> dict[str, pl.Expr]:
-    late, early = (pl.col(f"setup_trade_vol_{third}") for third in ("late", "early"))
-    return {"setup_trade_vol_trend": late - early}
 
 
 def _recent() -> dict[str, pl.Expr]:
