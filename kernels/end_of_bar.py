@@ -14,7 +14,7 @@ from kernels.book import (
     new_depth,
     states_at_own_price,
 )
-from kernels.compiling import inner, kernel
+from kernels.compiling import kernel
 from kernels.features import BOOK_COLUMNS, LEVELS, SIDES, STATE
 
 STRONG_Z = 2.0
@@ -40,30 +40,23 @@ def _ladder_gaps(px, point, gaps) -> None:
         gaps[bar, 1] = total / count if count else np.nan
 
 
-@inner
-def _mean(values) -> float:
-    total = 0.0
-    for value in values:
-        total += value
-    return total / values.size
-
-
 @kernel
 def _walls(px, sz, microprice, point, walls) -> None:
     """Write each bar's `_WALL` into `walls`, (n, 4); a level is strong at z >= 2.
 
     z = (log1p(size) - mean) / population std over the ten levels, 0 if all sizes are equal.
     """
-    logs, squares = np.empty(LEVELS), np.empty(LEVELS)
+    logs = np.empty(LEVELS)
     for bar in range(px.shape[0]):
-        is_flat = True
+        is_flat, total, squares = True, 0.0, 0.0
         for level in range(LEVELS):
             logs[level] = np.log1p(sz[bar, level])
+            total += logs[level]
             is_flat = is_flat and sz[bar, level] == sz[bar, 0]
-        mean = _mean(logs)
+        mean = total / LEVELS
         for level in range(LEVELS):
-            squares[level] = (logs[level] - mean) ** 2
-        std = np.sqrt(_mean(squares))
+            squares += (logs[level] - mean) ** 2
+        std = np.sqrt(squares / LEVELS)
         highest, at, strong = -np.inf, 0, -1
         for level in range(LEVELS):
             z = 0.0 if is_flat else (logs[level] - mean) / std
