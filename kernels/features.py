@@ -19,7 +19,7 @@ from kernels.catalogue import (
 )
 from kernels.catalogue.approach_features import CUMULATIVES, DERIVATIVES
 from kernels.catalogue.bar5s import FLOW_SUMS, STATE
-from kernels.catalogue.column import FAMILIES, SOURCES, UNITS, Column, Dimension
+from kernels.catalogue.column import FAMILIES, SOURCES, UNITS, Column
 from kernels.catalogue.setup_vectors import (
     MISSING_WALL_PTS,
     RECENT_CHANGES,
@@ -50,47 +50,6 @@ from kernels.catalogue.vocabulary import (
     THIRDS,
     WINDOWS,
 )
-
-__all__ = [
-    "ACTION",
-    "BANDS",
-    "BAND_EDGES",
-    "BELOW_ABOVE",
-    "BOOK_COLUMNS",
-    "CUMULATIVES",
-    "DERIVATIVES",
-    "FAMILIES",
-    "FLAG_BAD_TS_RECV",
-    "FLAG_LAST",
-    "FLAG_MAYBE_BAD_BOOK",
-    "FLAG_SNAPSHOT",
-    "FLOW_SUMS",
-    "INSTANT",
-    "LEVELS",
-    "LEVEL_TYPE",
-    "MBP10_RTYPE",
-    "MISSING_WALL_PTS",
-    "NEAR_BANDS",
-    "OUTCOME",
-    "RECENT_CHANGES",
-    "RECENT_SUMS",
-    "SAME_PTS",
-    "SETUP_IMBALANCES",
-    "SETUP_VOLUMES",
-    "SIDE",
-    "SIDES",
-    "SOURCES",
-    "STATE",
-    "TABLES",
-    "THIRDS",
-    "UNITS",
-    "VECTOR_DIMS",
-    "WINDOWS",
-    "Column",
-    "Dimension",
-    "conform",
-    "schema",
-]
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
