@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
 import dagster as dg
 
@@ -18,13 +17,6 @@ RAW = "raw_dbn"
 def asset_key(root: str, table: str) -> dg.AssetKey:
     """The key of a root's table, or of its raw files."""
     return dg.AssetKey([root.lower(), table])
-
-
-class Delivery(NamedTuple):
-    """What is recorded of a day's raw files: their content's version, and the feed's metadata."""
-
-    data_version: dg.DataVersion
-    metadata: dict[str, str | int | float | bool]
 
 
 def raw_dbn(instrument: Instrument) -> dg.AssetsDefinition:
@@ -46,17 +38,18 @@ def raw_dbn(instrument: Instrument) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         day = date.fromisoformat(context.partition_key)
-        delivery = deliver(context.resources.feed, instrument.root, day)
-        return dg.MaterializeResult(data_version=delivery.data_version, metadata=delivery.metadata)
+        return deliver(context.resources.feed, instrument.root, day)
 
     return asset
 
 
-def deliver(feed: Feed, root: str, day: date) -> Delivery:
-    """Have the feed bring a day's files; what is to be recorded of them."""
+def deliver(feed: Feed, root: str, day: date) -> dg.MaterializeResult:
+    """Have the feed bring a day's files; their content's version, and the feed's metadata."""
     fetched = feed.fetch(root, day)
     names = ", ".join(path.name for path in fetched.files)
-    return Delivery(content_version(fetched.files), {"files": names} | fetched.metadata)
+    return dg.MaterializeResult(
+        data_version=content_version(fetched.files), metadata={"files": names} | fetched.metadata
+    )
 
 
 def content_version(files: Iterable[Path]) -> dg.DataVersion:

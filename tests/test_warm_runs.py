@@ -121,12 +121,12 @@ def test_run_says_that_its_code_is_broken_and_once_mended_it_is_warm(
     edited: Deployment, source: Path
 ) -> None:
     edited.reload()
-    edit(source / RAW_FILES, "class Delivery", "klass Delivery")
+    edit(source / RAW_FILES, "def deliver", "dfe deliver")
     run = run_of_raw_files(edited)
     assert edited.end_of_run(run) == "FAILURE"
     assert "SyntaxError" in said(edited, run)
 
-    edit(source / RAW_FILES, "klass Delivery", "class Delivery")
+    edit(source / RAW_FILES, "dfe deliver", "def deliver")
     assert recorded_of_a_run(edited)["is_warm"]
 
 
