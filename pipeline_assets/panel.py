@@ -25,7 +25,7 @@ _MOST_SOURCES = 12
 class PanelLake(Lake):
     """The lake, describing every table it has written."""
 
-    def get_metadata(self, context: dg.OutputContext, obj: Made) -> dict[str, dg.MetadataValue]:
+    def get_metadata(self, context: dg.OutputContext, obj: Made) -> dict[str, object]:
         """The metadata of the table just written."""
         seconds = time.perf_counter() - obj.began
         root, table = context.asset_key.path
@@ -34,7 +34,7 @@ class PanelLake(Lake):
         return describe(tables, table, seconds)
 
 
-def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.MetadataValue]:
+def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, object]:
     """The metadata of a written table, with the same keys and types every day.
 
     Args:
@@ -44,27 +44,20 @@ def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, dg.Metada
     followed = figures(tables, table)
     ticks = {"clean_ticks": rows, "bar5s": followed.get("ticks")}.get(table)
     return {
-        "path": dg.MetadataValue.path(tables.path(table)),
+        "path": tables.path(table),
         "picture": dg.MetadataValue.md(previews.as_markdown(previews.draw(tables, table))),
-        "dagster/row_count": dg.MetadataValue.int(rows),
-        "dagster/size_bytes": dg.MetadataValue.int(tables.path(table).stat().st_size),
-        "seconds": _typed(round(seconds, 3)),
-        "peak_memory_bytes": dg.MetadataValue.int(peak_memory()),
-        **({} if ticks is None else {"ticks_per_second": _typed(round(ticks / seconds, 1))}),
-        **{name: _typed(figure) for name, figure in followed.items()},
+        "dagster/row_count": rows,
+        "dagster/size_bytes": tables.path(table).stat().st_size,
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes": peak_memory(),
+        **({} if ticks is None else {"ticks_per_second": round(ticks / seconds, 1)}),
+        **{name: _eight_digits(figure) for name, figure in followed.items()},
     }
 
 
-def _typed(figure: Figure) -> dg.MetadataValue:
-    match figure:
-        case None:
-            return dg.MetadataValue.null()
-        case str():
-            return dg.MetadataValue.text(figure)
-        case int():
-            return dg.MetadataValue.int(figure)
-        case _:
-            return dg.MetadataValue.float(float(f"{figure:.8g}"))
+def _eight_digits(figure: Figure) -> Figure:
+    """A figure, of a float its first eight digits: the others are noise."""
+    return float(f"{figure:.8g}") if isinstance(figure, float) else figure
 
 
 def definition_metadata(root: str, table: str) -> dict[str, object]:
