@@ -20,10 +20,6 @@ from pipeline_assets.settings import as_roll_rule, roll_rule
 from pipeline_assets.stages import STAGES, Stage, TradingDay
 from resources.lake import LakeDay
 
-_LAZY = dg.DagsterType(
-    lambda _, value: isinstance(value, pl.LazyFrame), "LazyFrame", typing_type=pl.LazyFrame
-)
-
 
 class Contract(dg.ConfigurableResource):
     """Which contract a day keeps: what `MBP10_ROLL` says, unless a run's config does."""
@@ -62,7 +58,9 @@ def _asset(instrument: Instrument, stage: Stage) -> dg.AssetsDefinition:
         name=stage.table,
         key_prefix=root,
         group_name=root,
-        ins={table: dg.AssetIn(key_prefix=root, dagster_type=_LAZY) for table in stage.reads},
+        ins={
+            table: dg.AssetIn(key_prefix=root, dagster_type=pl.LazyFrame) for table in stage.reads
+        },
         deps=[] if stage.reads else [[root, RAW]],
         partitions_def=trading_days,
         description=f"{stage.about}\n\nEvery column: docs/features.md#{stage.table}",
