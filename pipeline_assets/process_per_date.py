@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -16,7 +16,6 @@ import polars as pl
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.step import IExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
@@ -94,7 +93,8 @@ def _with_dates_not_begun(
     """
     if plan_context.dagster_run.tags.get(RESUME_RETRY_TAG) != "true":
         return execution_plan
-    left, past = _dates(execution_plan.steps), execution_plan.known_state.parent_state
+    left = {step.key for step in execution_plan.steps if is_of_a_date(step)}
+    past = execution_plan.known_state.parent_state
     while past is not None:
         left -= {output.step_key for output in past.produced_outputs}
         has_planned = any(output.mapping_key for output in past.produced_outputs)
@@ -103,11 +103,6 @@ def _with_dates_not_begun(
     config = ResolvedRunConfig.build(job, run_config=plan_context.run_config)
     taken_up = dict.fromkeys([*sorted(left), *execution_plan.step_keys_to_execute])
     return execution_plan.build_subset_plan([*taken_up], job, config)
-
-
-def _dates(steps: Iterable[IExecutionStep]) -> set[str]:
-    """The keys of those steps that are of a date."""
-    return {step.key for step in steps if is_of_a_date(step)}
 
 
 def wait_for_any_date() -> None:
