@@ -172,8 +172,8 @@ def _table(name: str) -> str:
         _markdown(
             ("column", "dtype", "unit", "family", "formula"),
             (
-                (f"`{shown.name}`", type(shown.dtype).__name__, *_told(shown))
-                for shown, _ in fold(own)
+                (f"`{it.name}`", type(it.dtype).__name__, it.unit, it.family, it.meaning)
+                for it, _ in fold(own)
             ),
         )
     )
@@ -213,10 +213,6 @@ def _vector() -> str:
             ),
         ]
     )
-
-
-def _told(column: Column) -> tuple[str, str, str]:
-    return column.unit, column.family, column.meaning
 
 
 def _markdown(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
