@@ -16,13 +16,12 @@ RECENT = 3
 """Latest materialisations of a table whose recorded peaks count."""
 
 
-def dates_at_once(instance: dg.DagsterInstance, roots: Iterable[str], tables: Iterable[str]) -> int:
+def dates_at_once(instance: dg.DagsterInstance, roots: Sequence[str], tables: Iterable[str]) -> int:
     """How many dates of these roots fit, each taken through the making of these tables.
 
     A date's peak is the greatest recorded lately with any of the tables, else an estimate from the
     largest raw file.
     """
-    roots = list(roots)
     keys = tuple(asset_key(root, table) for root, table in product(roots, tables))
     latest_event = instance.event_log_storage.get_maximum_record_id()
     peaks = _recorded_peaks(instance, keys, latest_event)

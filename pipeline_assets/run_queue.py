@@ -31,11 +31,12 @@ class RunQueue(dg.QueuedRunCoordinator):
         queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
         first = self._instance.get_runs(queued, limit=1, ascending=True)
         is_bulk = any(map(_is_bulk, [*under_way, *first]))
+        at_once = 1 if is_bulk else dates_at_once(self._instance, all_roots(), TABLES)
         return (
             super()
             .get_run_queue_config()
             ._replace(
-                max_concurrent_runs=1 if is_bulk else self._dates_at_once(),
+                max_concurrent_runs=at_once,
                 tag_concurrency_limits=[
                     {"key": "date", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
                     *(
@@ -51,9 +52,6 @@ class RunQueue(dg.QueuedRunCoordinator):
         run = context.dagster_run
         self._instance.add_run_tags(run.run_id, root_and_date(run))
         return super().submit_run(context)
-
-    def _dates_at_once(self) -> int:
-        return dates_at_once(self._instance, all_roots(), TABLES)
 
 
 def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
