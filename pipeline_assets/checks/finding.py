@@ -1,7 +1,6 @@
 """What a check says."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from resources.lake import LakeDay
@@ -12,7 +11,7 @@ class Finding(NamedTuple):
 
     passed: bool
     message: str
-    figures: Mapping[str, int | float] = MappingProxyType({})
+    figures: Mapping[str, int | float]
 
 
 def found(fault: str, remedy: str, sound: str, figures: Mapping[str, int | float]) -> Finding:
