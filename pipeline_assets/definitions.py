@@ -5,7 +5,7 @@ import gc
 import dagster as dg
 
 from pipeline_assets.bulk import backfill
-from pipeline_assets.freshness import freshness_checks, freshness_sensor, lake_assets
+from pipeline_assets.freshness import freshness_check, freshness_sensor, lake_asset
 from pipeline_assets.jobs import trading_day
 from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
@@ -21,9 +21,9 @@ fork_runs()
 defs = dg.Definitions(
     assets=[
         *(asset for instrument in instruments() for asset in order_book_assets(instrument)),
-        *lake_assets(all_roots()),
+        *map(lake_asset, all_roots()),
     ],
-    asset_checks=freshness_checks(all_roots()),
+    asset_checks=[*map(freshness_check, all_roots())],
     jobs=[trading_day, backfill],
     schedules=[evening],
     sensors=[deliveries, freshness_sensor(all_roots())],

@@ -62,28 +62,22 @@ def trading_day_is_there(lake: Path, root: str, now: datetime) -> Finding:
     )
 
 
-def lake_assets(roots: Sequence[str]) -> list[dg.AssetSpec]:
-    """The lake of each root, `es/lake`, which has the check."""
-    return [
-        dg.AssetSpec(
-            asset_key(root, _LAKE),
-            deps=[asset_key(root, _LAST_TABLE)],
-            description=f"Every day of {root} in the lake. Its check fails if the latest"
-            f" trading day is missing after {DEADLINE:%H:%M} New York.",
-            group_name=root.lower(),
-            kinds={"parquet"},
-            owners=["team:research"],
-        )
-        for root in roots
-    ]
+def lake_asset(root: str) -> dg.AssetSpec:
+    """The lake of a root, `es/lake`, which has the check."""
+    return dg.AssetSpec(
+        asset_key(root, _LAKE),
+        deps=[asset_key(root, _LAST_TABLE)],
+        description=f"Every day of {root} in the lake. Its check fails if the latest"
+        f" trading day is missing after {DEADLINE:%H:%M} New York.",
+        group_name=root.lower(),
+        kinds={"parquet"},
+        owners=["team:research"],
+    )
 
 
-def freshness_checks(roots: Sequence[str]) -> list[dg.AssetChecksDefinition]:
-    """The check of each root, to be evaluated at any time in the UI."""
-    return [_check(root) for root in roots]
+def freshness_check(root: str) -> dg.AssetChecksDefinition:
+    """The check of a root, to be evaluated at any time in the UI."""
 
-
-def _check(root: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset_key(root, _LAKE),
         name=_CHECK,

@@ -15,9 +15,9 @@ from pipeline_assets.definitions import defs
 from pipeline_assets.freshness import (
     KEPT_CURRENT_DAYS,
     due_days,
-    freshness_checks,
+    freshness_check,
     freshness_sensor,
-    lake_assets,
+    lake_asset,
     trading_day_is_there,
 )
 from pipeline_assets.order_book import order_book_assets
@@ -155,10 +155,10 @@ def test_the_sensor_reports_what_changes(
 def test_the_check_runs_from_the_ui(
     tmp_path: Path, instance: dg.DagsterInstance, due: date
 ) -> None:
-    checks = freshness_checks(["ES"])
+    checks = [freshness_check("ES")]
     job = dg.define_asset_job("fresh", selection=dg.AssetSelection.checks(*checks))
     defs = dg.Definitions(
-        assets=[*order_book_assets(ES), *lake_assets(["ES"])],
+        assets=[*order_book_assets(ES), lake_asset("ES")],
         asset_checks=checks,
         jobs=[job],
         resources={
