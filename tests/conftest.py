@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import kernels
-from kernels.instrument import INSTRUMENTS, Instrument, new_york
+from kernels.instrument import INSTRUMENTS, new_york
 from pipeline_assets.order_book import Contract
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.stages import STAGES, TradingDay
@@ -56,8 +56,7 @@ def dirt(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def morning_bars(day_file: Callable[[int, bool], Path]) -> pl.DataFrame:
     """Bars of a simulated morning."""
-    records = read_dbn(day_file(15_000, False))
-    ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
+    ticks = ticks_of(day_file(15_000, False))
     opens, closes = (new_york(DAY, clock) for clock in (time(9, 30), time(11)))
     return kernels.bar5s(ticks.lazy()).filter(pl.col("bar_ts").is_between(opens, closes))
 
@@ -81,6 +80,11 @@ def instance(tmp_path: Path) -> dg.DagsterInstance:
     """An instance as configured in the repository."""
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
     return dg.DagsterInstance.from_config(str(tmp_path))
+
+
+def ticks_of(file: Path) -> pl.DataFrame:
+    """The clean ticks of a raw file of ES and `DAY`."""
+    return kernels.clean_ticks(read_dbn(file), INSTRUMENTS["ES"], DAY).ticks
 
 
 def from_bars(bars: pl.DataFrame, day: date = DAY, point: float = 1.0) -> tuple[pl.DataFrame, ...]:

@@ -12,9 +12,9 @@ from polars.testing import assert_frame_equal
 import kernels
 from kernels.features import BANDS, SIDES, TABLES, VECTOR_DIMS
 from kernels.instrument import Instrument
-from resources.dbn import read_dbn, scan_dbn
+from resources.dbn import scan_dbn
 from tests.compare import parquet_bytes
-from tests.conftest import DAY, from_bars
+from tests.conftest import DAY, from_bars, ticks_of
 
 EVENTS = 60_000
 BAR = timedelta(seconds=5)
@@ -46,8 +46,7 @@ def run(ticks: pl.DataFrame, point: float = 1.0) -> Day:
 
 @pytest.fixture(scope="module")
 def ticks(day_file, dirt) -> pl.DataFrame:
-    records = read_dbn(day_file(EVENTS, dirt))
-    return kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
+    return ticks_of(day_file(EVENTS, dirt))
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +171,7 @@ def test_every_episode_has_one_trigger_row_and_gapless_bars(day):
 
 
 def test_two_runs_on_the_same_file_give_byte_equal_tables(day, day_file, dirt):
-    records = read_dbn(day_file(EVENTS, dirt))
-    again = run(kernels.clean_ticks(records, Instrument("ES"), DAY).ticks)
+    again = run(ticks_of(day_file(EVENTS, dirt)))
     for table, one, other in zip(Day._fields, day, again, strict=True):
         assert parquet_bytes(one) == parquet_bytes(other), table
 

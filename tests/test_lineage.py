@@ -15,11 +15,10 @@ import pytest
 
 import kernels
 from kernels.features import BOOK_COLUMNS, SIDES, schema
-from kernels.instrument import INSTRUMENTS, new_york
+from kernels.instrument import new_york
 from pipeline_assets.lineage import sources
 from pipeline_assets.stages import STAGES
-from resources.dbn import read_dbn
-from tests.conftest import DAY
+from tests.conftest import DAY, ticks_of
 
 Tables = dict[str, pl.DataFrame]
 READS = {stage.table: stage.reads for stage in STAGES}
@@ -45,9 +44,9 @@ def test_every_column_has_sources_upstream(table: str) -> None:
 @pytest.fixture(scope="module")
 def tables(day_file: Callable) -> Tables:
     """The tables of a small day's 08:30 to 11:30 New York, with holes in its ladders and many clears."""
-    clean = kernels.clean_ticks(read_dbn(day_file(50_000, True)), INSTRUMENTS["ES"], DAY)
+    ticks = ticks_of(day_file(50_000, True))
     opens, closes = new_york(DAY, time(8, 30)), new_york(DAY, time(11, 30))
-    ticks = clean.ticks.filter(pl.col("ts_event").is_between(opens, closes))
+    ticks = ticks.filter(pl.col("ts_event").is_between(opens, closes))
     rng = np.random.default_rng(0)
     holes = {
         name: ticks[name].set(pl.Series(rng.random(ticks.height) < 0.1), None)

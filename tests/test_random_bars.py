@@ -17,11 +17,10 @@ from polars.testing import assert_frame_equal
 import kernels
 from kernels.end_of_bar import end_of_bar
 from kernels.features import ACTION, BOOK_COLUMNS, STATE
-from kernels.instrument import Instrument, new_york
-from resources.dbn import read_dbn
+from kernels.instrument import new_york
 from tests import oracle
 from tests.compare import assert_same, parquet_bytes, plain_rows
-from tests.conftest import DAY
+from tests.conftest import DAY, ticks_of
 from tests.oracle import BANDS, BAR_NS, LEVELS, SIDES, TICK_LADDER, Book, State
 from tests.random_books import GRIDS, tick_streams
 from tests.seeded import SEEDED
@@ -204,8 +203,7 @@ def test_ticks_out_of_order_are_refused(size, busy_ticks, monkeypatch):
 
 def test_bars_do_not_depend_on_how_many_follow(day_file):
     """Also where they are as many as the columns of a matrix that they come in."""
-    records = read_dbn(day_file(50_000, False))
-    ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks.lazy()
+    ticks = ticks_of(day_file(50_000, False)).lazy()
     ticks = ticks.filter(pl.col("ts_event") >= new_york(DAY, time(9, 30))).head(2_000)
     bars, heights = kernels.bar5s(ticks), set()
     for end in bars["bar_ts"][1 : 2 * len(STATE)]:
@@ -218,7 +216,6 @@ def test_bars_do_not_depend_on_how_many_follow(day_file):
 @pytest.fixture(scope="module")
 def busy_ticks(day_file) -> pl.DataFrame:
     """Enough ticks of a dirty day's open to fill several batches of any size tried."""
-    records = read_dbn(day_file(15_000, True))
-    ticks = kernels.clean_ticks(records, Instrument("ES"), DAY).ticks
+    ticks = ticks_of(day_file(15_000, True))
     opens = new_york(DAY, time(9, 25))
     return ticks.filter(pl.col("ts_event") >= opens).head(1_500)
