@@ -25,6 +25,7 @@ from kernels.whole_bars import Batch, WholeBars, loop_over
 from resources.dbn_records import read_records
 from resources.lake import Made, write_table
 from tests import oracle
+from tests.conftest import from_bars
 
 ROUNDS = 5
 _SLICE = 20_000
@@ -85,24 +86,19 @@ def test_bar5s_parquet_to_parquet(
 
 def test_approach_features(benchmark: BenchmarkFixture, bars: pl.DataFrame) -> None:
     """The features of a day's episodes."""
-    episodes = kernels.level_episodes(bars, kernels.session_levels(bars, DAY), DAY)
+    _, _, episodes, *_ = from_bars(bars)
     measure(benchmark, kernels.approach_features, episodes)
 
 
 def test_setup_vectors(benchmark: BenchmarkFixture, bars: pl.DataFrame) -> None:
     """The vectors of a day's episodes."""
-    episodes = kernels.level_episodes(bars, kernels.session_levels(bars, DAY), DAY)
-    measure(benchmark, kernels.setup_vectors, kernels.approach_features(episodes))
+    *_, approach, _ = from_bars(bars)
+    measure(benchmark, kernels.setup_vectors, approach)
 
 
 def test_levels_episodes_approach_vectors(benchmark: BenchmarkFixture, bars: pl.DataFrame) -> None:
     """Everything after the bars."""
-
-    def stages() -> pl.DataFrame:
-        episodes = kernels.level_episodes(bars, kernels.session_levels(bars, DAY), DAY)
-        return kernels.setup_vectors(kernels.approach_features(episodes))
-
-    measure(benchmark, stages)
+    measure(benchmark, from_bars, bars)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
