@@ -76,10 +76,6 @@ class DateResult:
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
 
-    def end(self, result: str) -> None:
-        """The date's process has ended."""
-        self.ended, self.result = time.monotonic(), result
-
     @property
     def seconds(self) -> float:
         """What it took, so far if it has not ended."""
@@ -127,7 +123,7 @@ class Summary:
         return None
 
     def _end(self, date: DateResult, result: str) -> str:
-        date.end(result)
+        date.ended, date.result = time.monotonic(), result
         ended = sum(each.ended is not None for each in self._dates.values())
         return f"{ended}/{len(self._keys())}  {date}"
 
