@@ -219,8 +219,8 @@ def utc_day(instants: pl.Series) -> date | None:
 
     Its middle decides, a stray record dated outside its day does not.
     """
-    middle = instants.median() if instants.len() else None
-    return middle.date() if middle is not None else None
+    middle = instants.median()
+    return middle.date() if middle else None
 
 
 def png(figure: Figure) -> bytes:
