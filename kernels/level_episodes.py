@@ -148,9 +148,7 @@ def level_episodes(
     episodes = pl.concat(episodes)
     rows = episodes.with_columns(bar=pl.int_ranges("start", pl.col("stop") + 1)).explode("bar")
     rows = pl.concat([bars[rows["bar"]], rows], how="horizontal")
-    beyond = pl.col("dist_to_level_pts") * pl.col("approach_direction")
-    rows = rows.with_columns(**_keys(day, end - 1, point)).with_columns(signed_dist_pts=beyond)
-    return conform(rows, "level_episodes")
+    return conform(rows.with_columns(**_keys(day, end - 1, point)), "level_episodes")
 
 
 def _level(bars: pl.DataFrame, level: dict, end: int, point: float) -> pl.DataFrame:
@@ -185,6 +183,7 @@ def _keys(day: date, last: int, point: float) -> dict[str, pl.Expr]:
         "is_post_trigger": to_trigger > 0,
         "is_standard_approach": pl.col("approach_direction") == pl.col("polarity"),
         "dist_to_level_pts": distance,
+        "signed_dist_pts": distance * pl.col("approach_direction"),
         "outcome": pl.when(has_outcome).then(pl.col("outcome")).cast(pl.UInt8).cat.to(OUTCOME),
         "outcome_score": pl.when(has_outcome).then(pl.col("outcome_score")),
         "is_truncated_lookback": pl.col("trigger") < LOOKBACK_BARS,
