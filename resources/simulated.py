@@ -18,7 +18,6 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
 from types import SimpleNamespace
-from typing import BinaryIO
 
 import numpy as np
 import zstandard
@@ -114,7 +113,8 @@ def simulate_day(
         with_clears=dirt > 0,
     )
     flaws = open_dirt(_midnight_ns(day), rng.getrandbits(64))
-    with whole_file(path) as part, part.open("wb") as file, _compressing(file) as stream:
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS)
+    with whole_file(path) as part, zstandard.open(part, "wb", compressor) as stream:
         stream.write(bytes(_metadata(root, day, symbols, books, version)))
         for block in _blocks(events):
             advance(market, block)
@@ -239,11 +239,6 @@ def _blocks(events: int) -> Iterator[np.ndarray]:
     block["publisher_id"] = PUBLISHER_ID
     for start in range(0, events, BLOCK_RECORDS):
         yield block[: events - start]
-
-
-def _compressing(file: BinaryIO) -> zstandard.ZstdCompressionWriter:
-    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS)
-    return compressor.stream_writer(file, closefd=False)
 
 
 def _parser() -> argparse.ArgumentParser:
