@@ -119,12 +119,10 @@ def _levels_as_one(names: list[str]) -> list[str]:
 
 
 def _features_page(table: str) -> dg.CodeReferencesMetadataValue:
-    """A link that opens the features page in the user's editor, at the table."""
+    """A link that opens the features page in the user's editor."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         page = dg.LocalFileCodeReference(
-            file_path=str(PAGE.resolve()),
-            line_number=1 + PAGE.read_text().splitlines().index(f"## {table}"),
-            label=f"docs/features.md#{table}",
+            file_path=str(PAGE.resolve()), label=f"docs/features.md#{table}"
         )
         return dg.CodeReferencesMetadataValue(code_references=[page])

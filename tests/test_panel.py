@@ -230,5 +230,4 @@ def test_an_asset_leads_to_its_features_page(stage: Stage) -> None:
     assert f"docs/features.md#{stage.table}" in description
     (page,) = asset.metadata_by_key[asset.key]["dagster/code_references"].code_references
     assert page.label == f"docs/features.md#{stage.table}"
-    lines = Path(page.file_path).read_text().splitlines()
-    assert lines[page.line_number - 1] == f"## {stage.table}"
+    assert f"\n## {stage.table}\n" in Path(page.file_path).read_text()
