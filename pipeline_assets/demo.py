@@ -4,6 +4,7 @@ python -m pipeline_assets.demo
 """
 
 import argparse
+import importlib
 import multiprocessing
 import sys
 import time
@@ -90,7 +91,7 @@ def main() -> None:
     if others:
         parser.error(f"not trading days: {', '.join(others)}")
     try:
-        import pipeline_assets.definitions  # noqa: F401
+        importlib.import_module("pipeline_assets.definitions")
     except ValueError as error:
         sys.exit(f"error: {error}")
     open_instance().dispose()
