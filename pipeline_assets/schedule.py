@@ -31,8 +31,8 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
     at 19:00 or 20:00. Asking again by the clock survives a restart and holds no place in the run
     queue, as a step that sleeps between its attempts would.
 
-    After downtime Dagster evaluates only the last missed tick. It also asks, once, for up to five
-    missed days; longer gaps are left to the bulk job.
+    After downtime Dagster evaluates only the last missed tick. That one asks, once, for up to five
+    missed days too; longer gaps are left to the bulk job.
     """
     now = context.scheduled_execution_time
     day = now.astimezone(NEW_YORK).date()
