@@ -24,7 +24,7 @@ import zstandard
 from databento_dbn import Metadata, Schema, SType
 
 from kernels.features import MBP10_RTYPE
-from kernels.instrument import NEW_YORK
+from kernels.instrument import INSTRUMENTS, NEW_YORK
 from resources.atomic import whole_file
 from resources.options import date_option
 from resources.raw_files import DATASET, RawDataMissing, day_file, raw_files
@@ -249,7 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("days", nargs="+", type=date_option, help="UTC days, YYYY-MM-DD")
     parser.add_argument(
-        "--root", default="ES", type=str.upper, help="root of the quarterly futures"
+        "--root", default="ES", type=str.upper, choices=INSTRUMENTS, help="root of the futures"
     )
     parser.add_argument("--events", type=int, default=EVENTS_A_DAY, help="records a day")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files")

@@ -41,13 +41,21 @@ def test_a_file_of_the_day_is_neither_replaced_nor_joined(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "option", ["--events=0", "--dirt=-1", "--tick=0", "--tick=nan", "--price=inf"]
+    ("option", "why"),
+    [
+        ("--events=0", "must be"),
+        ("--dirt=-1", "must be"),
+        ("--tick=0", "must be"),
+        ("--tick=nan", "must be"),
+        ("--price=inf", "must be"),
+        ("--root=CL", "invalid choice: 'CL'"),
+    ],
 )
-def test_senseless_numbers_are_refused(option: str, tmp_path: Path) -> None:
+def test_senseless_options_are_refused(option: str, why: str, tmp_path: Path) -> None:
     refused = simulate(tmp_path, option)
     assert refused.returncode == 2
     assert "error: " in refused.stderr
-    assert "must be" in refused.stderr
+    assert why in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not list(tmp_path.rglob("*.zst"))
 
