@@ -27,6 +27,8 @@ test: install  # lint and the whole test suite
 
 # Sockets lie in TMPDIR; from macOS's own they would be removed after three days.
 ui: install  # the Dagster UI, http://localhost:3000, or PORT=...
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2> /dev/null \
+		|| { echo "port $(PORT) is taken: is the UI running already? if not: make ui PORT=3001"; exit 1; }
 	TMPDIR=/var/tmp $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
 
 bench: install  # measure; the table is printed, the figures are kept in benchmarks/results.json

@@ -1,6 +1,7 @@
-"""The README's snippets run as they stand, and its links lead somewhere."""
+"""The README's snippets run as they stand, its links lead somewhere, its UI says if it cannot run."""
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,16 @@ def test_snippet_reads_the_lake(reader: str, small_lake: Path, tmp_path: Path) -
 @pytest.mark.parametrize("link", LINKS)
 def test_link_leads_somewhere(link: str) -> None:
     assert (README.parent / link).exists()
+
+
+def test_make_ui_says_that_its_port_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = subprocess.run(
+            ["make", "-o", "install", "ui", f"PORT={port}"],
+            cwd=README.parent,
+            capture_output=True,
+            text=True,
+        )
+    assert run.returncode == 2
+    assert run.stdout.startswith(f"port {port} is taken")
