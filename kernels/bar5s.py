@@ -20,6 +20,7 @@ from kernels.features import (
     BELOW_ABOVE,
     FLOW_SUMS,
     INSTANT,
+    NS_PER_DAY,
     SIDES,
     STATE,
     conform,
@@ -32,7 +33,7 @@ from kernels.whole_bars import COLUMNS, CONTEXT, LADDER_COLUMNS, Batch, WholeBar
 
 _BATCH = 65_536
 """Ticks read at a time, a row group of the lake."""
-_LONGEST_NS = 2 * 86_400_000_000_000
+_LONGEST_NS = 2 * NS_PER_DAY
 """Longest span of a day's ticks; one stray time would make millions of empty bars."""
 _AHEAD = 2
 """Batches read ahead in parallel, since Polars decodes one batch's columns one by one."""

@@ -43,6 +43,7 @@ from kernels.catalogue.vocabulary import (
     LEVELS,
     MBP10_RTYPE,
     NEAR_BANDS,
+    NS_PER_DAY,
     OUTCOME,
     SAME_PTS,
     SIDE,

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from kernels.compiling import kernel
-from kernels.features import ACTION, INSTANT, MBP10_RTYPE, SIDE
+from kernels.features import ACTION, INSTANT, MBP10_RTYPE, NS_PER_DAY, SIDE
 from resources.dbn_records import MBP10_DTYPE, REDELIVER, UNDEF_PRICE, DbnError
 
 UNDEF_TIMESTAMP = databento_dbn.UNDEF_TIMESTAMP
@@ -47,7 +47,6 @@ _WORD = 8
 _UNKNOWN = 255
 _TILE = 64
 """Records taken apart at a time: they stay in the first-level cache until every field is copied."""
-_NS_PER_DAY = 86_400_000_000_000
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,9 @@ def _interval(keys, ends, instrument_id, ts_recv):
     for i in range(instrument_id.size):
         if instrument_id[i] != last_id or not since <= ts_recv[i] < until:
             last_id = instrument_id[i]
-            day = np.int64(ts_recv[i] // np.uint64(_NS_PER_DAY))
-            since = np.uint64(day) * np.uint64(_NS_PER_DAY)
-            until = since + np.uint64(_NS_PER_DAY)
+            day = np.int64(ts_recv[i] // np.uint64(NS_PER_DAY))
+            since = np.uint64(day) * np.uint64(NS_PER_DAY)
+            until = since + np.uint64(NS_PER_DAY)
             at = np.searchsorted(keys, (np.int64(last_id) << 32) + day, "right") - 1
             if keys[at] >> 32 != last_id or day >= ends[at]:
                 at = 0

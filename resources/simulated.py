@@ -23,14 +23,14 @@ import numpy as np
 import zstandard
 from databento_dbn import Metadata, Schema, SType
 
-from kernels.features import MBP10_RTYPE
+from kernels.features import MBP10_RTYPE, NS_PER_DAY
 from kernels.instrument import INSTRUMENTS, NEW_YORK
 from resources.atomic import whole_file
 from resources.options import date_option
 from resources.raw_files import DATASET, RawDataMissing, day_file, raw_files
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import add_flaws, open_dirt
-from resources.simulated_market import NS_PER_DAY, advance, open_market
+from resources.simulated_market import advance, open_market
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 PRICE_UNITS = 1_000_000_000

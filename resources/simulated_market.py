@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.compiling import inner, kernel
-from kernels.features import FLAG_LAST, FLAG_SNAPSHOT, LEVELS
+from kernels.features import FLAG_LAST, FLAG_SNAPSHOT, LEVELS, NS_PER_DAY
 from resources.dbn_records import UNDEF_PRICE
 from resources.simulated_book import (
     ADD,
@@ -41,7 +41,7 @@ from resources.simulated_book import (
 )
 
 MINUTES = 1440
-NS_PER_MINUTE, NS_PER_DAY = 60_000_000_000, 86_400_000_000_000
+NS_PER_MINUTE = NS_PER_DAY // MINUTES
 
 REVERSION_PER_DAY = 16.0
 DEVIATION_TICKS = 48.0

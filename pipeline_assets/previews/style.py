@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from kernels.features import OUTCOME
+from kernels.features import NS_PER_DAY, OUTCOME
 from kernels.instrument import NEW_YORK
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ _LEGEND_PX, _KEY_PX, _KEY_GAP_PX, _KEYS_APART_PX = 14, 16, 6, 13
 _TICK_PX, _MOST_TICKS, _TICK_STEPS = 22, 9, (1, 2, 2.5, 5, 10)
 """Room of a tick on a value axis, how many there are at most, and how far apart by power of ten."""
 _ZLIB_LEVEL = 4
-_NS_PER_DAY = 86_400_000_000_000
 _SECONDS_SHOWN_UP_TO = timedelta(minutes=10)
 _CLOCK_STEPS = [
     timedelta(seconds=seconds)
@@ -172,7 +171,7 @@ def _key(handle: Artist, left: float, y: float) -> Artist:
 
 def days(instants: pl.Series) -> np.ndarray:
     """Instants as matplotlib's dates, float days since the epoch, UTC."""
-    return instants.dt.cast_time_unit("ns").to_physical().to_numpy() / _NS_PER_DAY
+    return instants.dt.cast_time_unit("ns").to_physical().to_numpy() / NS_PER_DAY
 
 
 def time_axis(axes: Axes, start: datetime, end: datetime) -> None:
