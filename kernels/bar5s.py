@@ -31,8 +31,8 @@ from kernels.order_flow import ADD, CANCEL, CLEAR, FLOW_OF_SIDE, MODIFY, TRADE
 from kernels.tick_loop import Bars
 from kernels.whole_bars import COLUMNS, CONTEXT, LADDER_COLUMNS, Batch, WholeBars, loop_over
 
-_BATCH = 65_536
-"""Ticks read at a time, a row group of the lake."""
+BATCH = 65_536
+"""Ticks read at a time, a row group of the lake; fewer or more are slower: docs/performance.md."""
 _LONGEST_NS = 2 * NS_PER_DAY
 """Longest span of a day's ticks; one stray time would make millions of empty bars."""
 _AHEAD = 2
@@ -140,8 +140,8 @@ def read_ahead(ticks: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     columns, n_ticks = ticks.select("symbol", *COLUMNS), ticks.select(pl.len()).collect().item()
     pending: deque[Future] = deque()
     with ThreadPoolExecutor(_AHEAD) as readers:
-        for start in range(0, n_ticks, _BATCH):
-            pending.append(readers.submit(columns.slice(start, _BATCH).collect))
+        for start in range(0, n_ticks, BATCH):
+            pending.append(readers.submit(columns.slice(start, BATCH).collect))
             if len(pending) > _AHEAD:
                 yield pending.popleft().result()
         while pending:

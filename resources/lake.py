@@ -18,11 +18,10 @@ import dagster as dg
 import polars as pl
 from dagster_polars import PolarsParquetIOManager
 
+from kernels.bar5s import BATCH
 from resources.atomic import whole_file
 
 ZSTD_LEVEL = 2
-ROW_GROUP = 65_536
-"""Rows of a row group, about a batch of ticks; fewer or more are slower: docs/performance.md."""
 _FACTS = "facts"
 _OS_ERROR = "os error"
 """What Polars puts into a ComputeError where the operating system refused, with the number."""
@@ -172,7 +171,7 @@ def _sink(part: Path, table: pl.LazyFrame, facts: Callable[[], Facts]) -> None:
         table.sink_parquet(
             file,
             compression_level=ZSTD_LEVEL,
-            row_group_size=ROW_GROUP,
+            row_group_size=BATCH,
             statistics=False,
             metadata=lambda _: {_FACTS: json.dumps(dict(facts()))},
         )

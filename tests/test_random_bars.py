@@ -171,7 +171,7 @@ def bars_of(ticks: pl.DataFrame, point: float, batch: int, threads: int) -> byte
     """The bars, as Parquet, when so many ticks are read at a time and divided among threads."""
     module = sys.modules["kernels.bar5s"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_BATCH", batch)
+        patch.setattr(module, "BATCH", batch)
         patch.setattr(pl, "thread_pool_size", lambda: threads)
         return parquet_bytes(kernels.bar5s(ticks.lazy(), point))
 
@@ -192,7 +192,7 @@ def test_bars_of_a_busy_hour_depend_on_neither_batch_nor_threads(busy_ticks, bat
 @pytest.mark.parametrize("size", [50, 5_000])
 def test_ticks_out_of_order_are_refused(size, busy_ticks, monkeypatch):
     """Within a batch and from one to the next; they would make bars of nonsense."""
-    monkeypatch.setattr(sys.modules["kernels.bar5s"], "_BATCH", size)
+    monkeypatch.setattr(sys.modules["kernels.bar5s"], "BATCH", size)
     ticks = busy_ticks.lazy().collect().head(1_000)
     swapped = pl.concat([ticks[:500], ticks[550:600], ticks[500:550], ticks[600:]])
     with pytest.raises(
