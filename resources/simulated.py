@@ -21,7 +21,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import zstandard
-from databento_dbn import Metadata, Schema, SType
+from databento_dbn import FIXED_PRICE_SCALE, Metadata, Schema, SType
 
 from kernels.features import MBP10_RTYPE, NS_PER_DAY
 from kernels.instrument import INSTRUMENTS, NEW_YORK
@@ -33,7 +33,6 @@ from resources.simulated_dirt import add_flaws, open_dirt
 from resources.simulated_market import advance, open_market
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
-PRICE_UNITS = 1_000_000_000
 
 PUBLISHER_ID = 1
 BLOCK_RECORDS = 16_384
@@ -149,7 +148,7 @@ def _books(symbols: Sequence[str], price: float, tick: float) -> np.ndarray:
     ticks = np.array([tick, tick, tick / 5])
     books = np.zeros(len(symbols), BOOK_DTYPE)
     books["instrument_id"] = [zlib.crc32(symbol.encode()) >> 8 for symbol in symbols]
-    books["tick"] = np.rint(ticks * PRICE_UNITS)
+    books["tick"] = np.rint(ticks * FIXED_PRICE_SCALE)
     books["origin"] = np.rint(prices / ticks) - CENTRE
     books["share"] = 0.96, 0.03, 0.01
     books["follow"] = 1.0, 1.0, 0.02
