@@ -10,12 +10,12 @@ from kernels.compiling import kernel
 from kernels.errors import UnusableDay
 from kernels.features import ACTION, MBP10_RTYPE
 from kernels.instrument import Instrument
+from kernels.order_flow import TRADE
 
 DROP_REASONS = ("other_rtype", "other_root", "spread", "other_contract", "crossed_or_locked")
 
 _MONTH_CODES = "FGHJKMNQUVXZ"
 _SPREAD_SEPARATORS = re.compile(r"[-: ]")
-_TRADE = ACTION.categories.to_list().index("T")
 _NO_ACTION, _NO_TIME = len(ACTION.categories), np.iinfo(np.int64).min
 _TALLIES = (
     "records",
@@ -131,7 +131,7 @@ def _tally(symbol, rtype, action, size, ts, sequence, bid, ask, tallies, is_late
         is_crossed = bid[i] >= ask[i]
         tally[_BOOKS] += 1
         tally[_CROSSED] += is_crossed
-        tally[_VOLUME] += size[i] if action[i] == _TRADE else 0
+        tally[_VOLUME] += size[i] if action[i] == TRADE else 0
         if is_crossed:
             continue
         newest = tally[_NEWEST_TS]
