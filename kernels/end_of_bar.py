@@ -30,9 +30,9 @@ def _ladder_gaps(px, point, gaps) -> None:
         greatest, total, count, previous = 0.0, 0.0, 0, np.nan
         for level in range(LEVELS):
             price = px[bar, level]
-            if price != price:
+            if np.isnan(price):
                 continue
-            if previous == previous:
+            if not np.isnan(previous):
                 gap = abs(price - previous) / point
                 greatest, total, count = max(greatest, gap), total + gap, count + 1
             previous = price

@@ -46,7 +46,7 @@ def _direction(distance, t) -> int:
     """+1 if the bars before t were on average below the level, else -1."""
     total, count = 0.0, 0
     for bar in range(max(0, t - DIRECTION_BARS), t):
-        if distance[bar] == distance[bar]:
+        if not np.isnan(distance[bar]):
             total, count = total + distance[bar], count + 1
     mean = total / count if count else distance[t]
     return 1 if mean < -SAME_PTS else -1
