@@ -154,8 +154,8 @@ def add_level(
 ) -> None:
     """Add a level's sizes to their bands of distance from the microprice, or to those beyond.
 
-    px, sz, price: (n,). at: the side's place in `AWAY`. In a tile a level lies mostly in one band,
-    and then is added to it without looking at each.
+    px, sz, price: (n,), sizes where px or price is NaN in none. at: the side's place in `AWAY`. In a
+    tile a level lies mostly in one band, and then is added to it without looking at each.
     """
     n, (_, outward) = price.size, AWAY[at]
     in_band, beyond = in_bands(depth, at, n)
