@@ -28,7 +28,7 @@ def scan_dbn(path: Path | str) -> pl.LazyFrame:
     """Lazily read one DBN file of schema MBP-10, versions 1-3, zstd-compressed or not.
 
     Columns are those of `SCHEMA`; a query decodes only the columns it names, and stops at its row
-    limit. Memory is a few batches of 65,536 records, whatever the size of the file.
+    limit. Memory is a few blocks of records, whatever the size of the file.
 
     Raises:
         DbnError: at once if the file is missing, empty, not DBN or of another schema; while it is
@@ -57,9 +57,9 @@ def read_dbn(*paths: Path | str) -> "DbnRecords":
 
 
 class DbnRecords:
-    """Records in batches, frames of `SCHEMA` with at most 65,536 rows.
+    """Records in batches, a frame of `SCHEMA` for each block of a file.
 
-    Each iteration reads the files anew; memory is a few batches.
+    Each iteration reads the files anew; memory is a few blocks.
     """
 
     def __init__(self, files: "list[_File]") -> None:

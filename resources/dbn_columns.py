@@ -96,7 +96,7 @@ def _key(instrument_id: int, day: int) -> int:
 
 
 @kernel
-def _interval(keys, ends, instrument_id, ts_recv):
+def _interval(keys, ends, instrument_id, ts_recv) -> np.ndarray:
     """Row of each record's mapping interval, 0 for none; a record is mostly like one just before."""
     found = np.empty(instrument_id.size, np.uint32)
     at, until, since = 0, np.uint64(0), np.uint64(0)

@@ -46,6 +46,7 @@ MBP10_DTYPE = np.dtype(
 """One MBP-10 record as it lies in the file, little-endian, 368 bytes."""
 
 BLOCK_RECORDS = 65_536
+"""Records decompressed at a time; more, if there are shorter ones among them."""
 REDELIVER = "download the file again"
 
 _BOOK_HEAD = MBP10_DTYPE.itemsize // 4 | MBP10_RTYPE << 8
@@ -148,7 +149,7 @@ def read_records(path: Path) -> Iterator[np.ndarray]:
             records, used = _whole_records(path, raw)
             rest = raw[used:].copy()
             yield records
-    if rest.size:
+    if rest.size:  # shorter ones may be whole
         records, used = _mixed_records(path, rest)
         yield records
         if left := rest.size - used:
