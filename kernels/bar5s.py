@@ -35,6 +35,8 @@ BATCH = 65_536
 """Ticks read at a time, a row group of the lake; fewer or more are slower: docs/performance.md."""
 _LONGEST_NS = 2 * NS_PER_DAY
 """Longest span of a day's ticks; one stray time would make millions of empty bars."""
+_LATEST_NS = np.iinfo(np.int64).max - BAR_NS
+"""Latest tick whose bar ends at an instant that exists."""
 _AHEAD = 2
 """Batches read ahead in parallel, since Polars decodes one batch's columns one by one."""
 
@@ -68,7 +70,7 @@ class BarsSoFar:
         """Take in ticks of table `clean_ticks`, not earlier than those before.
 
         Raises:
-            UnusableDay: not in time order. Past two days, ticks are ignored: see `table`.
+            UnusableDay: not in time order. Ticks that are of no day are ignored: see `table`.
         """
         if ticks.is_empty():
             return
@@ -78,7 +80,7 @@ class BarsSoFar:
         if times[0] < self._last_ns or not times.is_sorted():
             raise UnusableDay("ticks are not in time order; materialise clean_ticks again")
         self._last_ns = times[-1]
-        if self._is_too_long():
+        if self._is_no_day():
             return
         if batch := self._whole_bars.add(ticks):
             self._begin(batch)
@@ -88,22 +90,22 @@ class BarsSoFar:
         if len(self._at_work) >= self._threads:
             self._done.append(self._at_work.popleft().result())
 
-    def _is_too_long(self) -> bool:
-        return self._last_ns - self._first_ns > _LONGEST_NS
+    def _is_no_day(self) -> bool:
+        return self._last_ns > min(self._first_ns + _LONGEST_NS, _LATEST_NS)
 
     def table(self) -> pl.DataFrame:
         """Table `bar5s` of all ticks; none can be added any more.
 
         Raises:
-            UnusableDay: they span more than two days.
+            UnusableDay: they span more than two days, or reach the last instant.
         """
         if self._symbol is None:
             return pl.DataFrame(schema=schema("bar5s"))
-        if self._is_too_long():
+        if self._is_no_day():
             ends = pl.Series([self._first_ns, self._last_ns]).cast(INSTANT)
             first, last = ends.dt.to_string("%Y-%m-%d %H:%M")
             raise UnusableDay(
-                f"{self._symbol} has ticks from {first} to {last}, more than two days;"
+                f"{self._symbol} has ticks from {first} to {last}, which is no day;"
                 " download the day's file again"
             )
         self._begin(self._whole_bars.rest())
@@ -127,7 +129,8 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         Table `bar5s`, one row a bar from the first tick's to the last tick's; no row for no tick.
 
     Raises:
-        UnusableDay: the ticks span more than two days, or are not in time order.
+        UnusableDay: the ticks span more than two days, reach the last instant, or are not in time
+            order.
     """
     bars = BarsSoFar(point)
     for frame in read_ahead(ticks):

@@ -6,11 +6,12 @@ import random
 import sys
 from collections import deque
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -195,6 +196,16 @@ def test_no_bars_are_made_of_more_than_two_days(tmp_path):
             caught.value
         )
         assert "download the day's file again" in str(caught.value)
+    assert not list(tmp_path.rglob("bar5s"))
+
+
+def test_no_bar_is_made_that_ends_after_the_last_instant(tmp_path):
+    path = tmp_path / "day.dbn"
+    end = np.iinfo(np.int64).max
+    symbols = {"ESM5": [(DAY, date(2262, 4, 12), str(IDS["ESM5"]))]}
+    path.write_bytes(header(mappings=symbols) + book_record(end - 1))
+    with pytest.raises(kernels.UnusableDay, match=r"from 2262-04-11 23:47 to .*, which is no day"):
+        make_all(path, tmp_path / "ticks.parquet", "ESM5")
     assert not list(tmp_path.rglob("bar5s"))
 
 
