@@ -54,7 +54,11 @@ _BOOK_HEAD = MBP10_DTYPE.itemsize // 4 | MBP10_RTYPE << 8
 _HEADER_BYTES = 16
 _ROOM_BEFORE = 1024
 """Space for the last block's cut record, up to 4 * 255 bytes; aligned."""
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_MAGICS = {
+    b"\x28\xb5\x2f\xfd",
+    *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)),
+}
+"""First bytes of a frame, and of the skippable ones that pzstd puts before each."""
 _RTYPES = np.array([int(rtype) for rtype in databento_dbn.RType.variants()], np.uint8)
 _AS_IS = databento_dbn.VersionUpgradePolicy.AS_IS
 
@@ -79,9 +83,9 @@ def open_stream(path: Path) -> pa.NativeFile:
     except OSError as error:
         raise DbnError(path, f"cannot be opened ({error})", "put a readable file there") from error
     with _stream_errors(path):
-        magic = file.read(len(_ZSTD_MAGIC))
+        magic = file.read(4)
         file.seek(0)
-    return pa.CompressedInputStream(file, "zstd") if magic == _ZSTD_MAGIC else file
+    return pa.CompressedInputStream(file, "zstd") if magic in _ZSTD_MAGICS else file
 
 
 def read_metadata(path: Path, stream: pa.NativeFile) -> databento_dbn.Metadata:

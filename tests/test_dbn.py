@@ -153,6 +153,10 @@ def test_compression_and_frames_make_no_difference(raw_day, plain_day, tmp_path)
     expected = scan_dbn(plain_day).collect()
     assert scan_dbn(write(tmp_path / "one.zst", raw_day)).collect().equals(expected)
     assert scan_dbn(write(tmp_path / "frames.zst", *frames)).collect().equals(expected)
+    skippable = [
+        b"\x5f\x2a\x4d\x18\x03\x00\x00\x00any" + zstandard.compress(frame) for frame in frames
+    ]
+    assert scan_dbn(write(tmp_path / "skippable.dbn", *skippable)).collect().equals(expected)
 
 
 def test_projection_equals_columns_of_the_whole(plain_day):
