@@ -47,6 +47,8 @@ _WORD = 8
 _UNKNOWN = 255
 _TILE = 64
 """Records taken apart at a time: they stay in the first-level cache until every field is copied."""
+_DAY_BITS = 31
+"""Of a key: an id, 32 bits unsigned, and a day fill an int64 without its sign."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Symbology:
 
 
 def _key(instrument_id: int, day: int) -> int:
-    return (instrument_id << 32) + day
+    return (instrument_id << _DAY_BITS) + day
 
 
 @kernel
@@ -107,8 +109,8 @@ def _interval(keys, ends, instrument_id, ts_recv) -> np.ndarray:
             day = np.int64(ts_recv[i] // np.uint64(NS_PER_DAY))
             since = np.uint64(day) * np.uint64(NS_PER_DAY)
             until = since + np.uint64(NS_PER_DAY)
-            at = np.searchsorted(keys, (np.int64(last_id) << 32) + day, "right") - 1
-            if keys[at] >> 32 != last_id or day >= ends[at]:
+            at = np.searchsorted(keys, (np.int64(last_id) << _DAY_BITS) + day, "right") - 1
+            if keys[at] >> _DAY_BITS != last_id or day >= ends[at]:
                 at = 0
         found[i] = at
     return found

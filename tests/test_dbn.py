@@ -115,6 +115,16 @@ def test_day_of_a_symbol_ends_at_utc_midnight_of_the_receive_time(tmp_path):
     assert scan_dbn(path).collect()["symbol"].to_list() == ["ESM5", "ESU5"]
 
 
+def test_ids_are_all_that_32_bits_hold(tmp_path):
+    ids = {"ESM5": 0, "ESU5": 2**31 - 1, "ESZ5": 2**31, "ESH6": 2**32 - 1}
+    mappings = {symbol: [(DAY, NEXT_DAY, str(number))] for symbol, number in ids.items()}
+    records = [book_record(instrument_id=number) for number in (*ids.values(), 2**32 - 2)]
+    path = write(tmp_path / "day.dbn", header(mappings=mappings), *records)
+    symbols = scan_dbn(path).collect()["symbol"]
+    assert symbols.to_list() == [*ids, None]
+    assert symbols.equals(read_by_databento(path)["symbol"], null_equal=True)
+
+
 @pytest.mark.parametrize(
     ("mappings", "stypes"),
     [
