@@ -143,7 +143,7 @@ def readings(
 
     Raises:
         UnusableDay: no outright of the root, the named contract absent, no book or only crossed
-            ones, or a record without a time.
+            ones, a record without a time, or more records without a symbol than it has.
         ValueError: batches of a reading were left unread.
     """
     contract, batches = _likely_contract(_timed(records, day), instrument, day)

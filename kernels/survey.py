@@ -73,7 +73,7 @@ class Survey:
 
         Raises:
             UnusableDay: no outright of the root, the named contract absent, no book or only crossed
-                ones, or a record without a time.
+                ones, a record without a time, or more records without a symbol than it has.
         """
         table = self.table()
         expiries = self._expiries(table.filter(pl.col("books") > 0)) or self._expiries(table)
@@ -93,6 +93,12 @@ class Survey:
             raise UnusableDay(
                 f"records of {symbol} without a ts_event: {chosen['undated']:,};"
                 " check the file at its source"
+            )
+        nameless = table.filter(pl.col("symbol").is_null())["books"].sum()
+        if nameless > chosen["books"]:
+            raise UnusableDay(
+                f"the file's header gives no symbol for {nameless:,} records, more than {symbol} has,"
+                " so another contract may be meant; download the file again"
             )
         return symbol
 

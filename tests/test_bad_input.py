@@ -159,6 +159,13 @@ UNUSABLE = {
     "every book crossed": ((header(), CROSSED), "ESM5", "all 1 books of ESM5", "check"),
     "contract absent": ((header(), BOOK), "ESZ5", "'ESZ5', contracts found: ESM5", "name one"),
     "contract expiring": ((header(), BOOK), "calendar", "contracts found: ESM5", "'volume'"),
+    "front contract nameless": (
+        (header(mappings={"ESU5": [(DAY, NEXT_DAY, str(IDS["ESU5"]))]}), BOOK * 2)
+        + (book_record(instrument_id=IDS["ESU5"]),),
+        "volume",
+        "no symbol for 2 records, more than ESU5 has",
+        "download",
+    ),
     "undated record": (
         (header(), BOOK, book_record(UNDEF_TIMESTAMP)),
         "volume",
