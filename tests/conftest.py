@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import date, time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -80,6 +81,37 @@ def instance(tmp_path: Path) -> dg.DagsterInstance:
     """An instance as configured in the repository."""
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", tmp_path)
     return dg.DagsterInstance.from_config(str(tmp_path))
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Callable[..., Ended]:
+    """Runs a command by its `main` and arguments, in this process and a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+    def run(main: Callable[[], None], *arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+            code = 1
+        return Ended(code, *capsys.readouterr())
+
+    return run
 
 
 def ticks_of(file: Path) -> pl.DataFrame:

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline_assets import demo
-from tests.conftest import DAY
+from tests.conftest import DAY, Ended
 from tests.place import REPOSITORY, Place
 
 
@@ -31,25 +32,37 @@ def test_a_day_that_cannot_be_made_ends_it(monkeypatch: pytest.MonkeyPatch) -> N
         demo.seconds_of(DAY)
 
 
-@pytest.mark.parametrize(
-    ("settings", "environment", "complaint"),
-    [
-        ("MBP10_ROOTS=ES,SI\n", {}, "MBP10_ROOTS names SI, known are ES"),
-        ("", {}, "DAGSTER_HOME is not set; export DAGSTER_HOME=$PWD/dagster_home"),
-        ("", {"DAGSTER_HOME": "/nowhere"}, '$DAGSTER_HOME "/nowhere" is not a directory'),
-    ],
-)
-def test_what_is_in_the_way_is_told_in_a_line(
-    settings: str, environment: dict[str, str], complaint: str, tmp_path: Path
-) -> None:
-    (tmp_path / ".env").write_text(settings)
+def test_a_senseless_setting_is_told_in_a_line(tmp_path: Path) -> None:
+    """Settings may lie in a file, as for Dagster's commands."""
+    (tmp_path / ".env").write_text("MBP10_ROOTS=ES,SI\n")
     run = subprocess.run(
         [sys.executable, "-m", "pipeline_assets.demo"],
         cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(REPOSITORY)},
+        env={"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
     )
     assert run.returncode == 1
-    assert run.stderr.startswith(f"error: {complaint}")
+    assert run.stderr.startswith("error: MBP10_ROOTS names SI, known are ES")
     assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("home", "complaint"),
+    [
+        (None, "DAGSTER_HOME is not set; export DAGSTER_HOME=$PWD/dagster_home"),
+        ("/nowhere", '$DAGSTER_HOME "/nowhere" is not a directory'),
+    ],
+)
+def test_an_instance_that_is_not_there_is_told_in_a_line(
+    home: str | None,
+    complaint: str,
+    command: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if home:
+        monkeypatch.setenv("DAGSTER_HOME", home)
+    told = command(demo.main)
+    assert told.code == 1
+    assert told.err.startswith(f"error: {complaint}")
+    assert told.err.count("\n") == 1
