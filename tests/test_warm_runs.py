@@ -21,17 +21,12 @@ from tests.place import REPOSITORY, words, writer_of
 
 EVENTS = 200_000
 """So many that a run is some while at the first table, and can be stopped in it."""
+KILLED = date(2025, 6, 6)
+"""A day of its own, as its run is tried again while other tests go on."""
 RAW_FILES = Path("pipeline_assets", "raw.py")
 IMPORT = "from multiprocessing import forkserver"
 AS_ON_MACOS = f"{IMPORT}, util\nutil.abstract_sockets_supported = False"
 """Sockets to fork from are files of the temporary folder, from which the system may remove them."""
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """One deployment for the tests of processes; each has days of its own."""
-    with deployed(tmp_path_factory.mktemp("live")) as live:
-        yield live
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +46,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def edited(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterator[Deployment]:
-    """A deployment of that source, with the raw files of `DAY`."""
-    with deployed(tmp_path_factory.mktemp("edited"), source=source) as live:
-        simulate_day(day_file(live.raw, "ES", DAY), DAY, events=2_000)
+def live(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterator[Deployment]:
+    """One deployment of that source, with raw files of days on which a run can be stopped."""
+    with deployed(tmp_path_factory.mktemp("live"), source=source) as live:
+        for day in (DAY, KILLED):
+            simulate_day(day_file(live.raw, "ES", day), day, events=EVENTS)
         yield live
 
 
@@ -67,13 +63,13 @@ class Run(NamedTuple):
 
 
 def test_runs_fork_from_one_server_which_keeps_nothing_of_them(live: Deployment) -> None:
-    one = begun(live, date(2025, 6, 3))
+    one = begun(live, DAY)
     assert {"multiprocessing.forkserver", PRELOAD[-1]} <= words(one.server)
     assert live.end_of_run(one.id) == "SUCCESS"
     await_reaped(live, one)
     open_files = one.server.num_fds()
 
-    other = begun(live, date(2025, 6, 4))
+    other = begun(live, DAY)
     assert other.server == one.server
     assert live.end_of_run(other.id) == "SUCCESS"
     await_reaped(live, other)
@@ -81,15 +77,15 @@ def test_runs_fork_from_one_server_which_keeps_nothing_of_them(live: Deployment)
 
 
 def test_cancelled_run_ends_and_so_does_its_process(live: Deployment) -> None:
-    run = begun(live, date(2025, 6, 5))
+    run = begun(live, DAY)
     live.cancel(run.id)
     assert live.end_of_run(run.id) == "CANCELED"
     await_reaped(live, run)
-    assert hidden_files(live, date(2025, 6, 5)) == []
+    assert hidden_files(live, DAY) == []
 
 
 def test_killed_run_is_seen_as_such_and_leaves_no_zombie(live: Deployment) -> None:
-    run = begun(live, date(2025, 6, 6))
+    run = begun(live, KILLED)
     run.process.kill()
     assert live.end_of_run(run.id) == "FAILURE"
     # The code server looks twice a second and run monitoring every 15 s: either may be the first.
@@ -98,49 +94,46 @@ def test_killed_run_is_seen_as_such_and_leaves_no_zombie(live: Deployment) -> No
     await_reaped(live, run)
 
 
-def test_runs_are_of_the_code_that_the_location_has_loaded(
-    edited: Deployment, source: Path
-) -> None:
-    first = recorded_of_a_run(edited)
+def test_runs_are_of_the_code_that_the_location_has_loaded(live: Deployment, source: Path) -> None:
+    first = recorded_of_a_run(live)
     assert first["edition"] == 1
     assert first["is_warm"]
     edit(source / RAW_FILES, '"edition": 1', '"edition": 2')
-    assert recorded_of_a_run(edited) == first
+    assert recorded_of_a_run(live) == first
 
-    edited.reload()
-    other = recorded_of_a_run(edited)
+    live.reload()
+    other = recorded_of_a_run(live)
     assert other["edition"] == 2
     assert other["is_warm"]
     assert other["server"] != first["server"]
-    edited.eventually(
+    live.eventually(
         "the former server ends", lambda: not is_alive(first["server"], seen=time.time())
     )
 
 
 def test_run_says_that_its_code_is_broken_and_once_mended_it_is_warm(
-    edited: Deployment, source: Path
+    live: Deployment, source: Path
 ) -> None:
-    edited.reload()
+    live.reload()
     edit(source / RAW_FILES, "def deliver", "dfe deliver")
-    run = run_of_raw_files(edited)
-    assert edited.end_of_run(run) == "FAILURE"
-    assert "SyntaxError" in said(edited, run)
+    run = run_of_raw_files(live)
+    assert live.end_of_run(run) == "FAILURE"
+    assert "SyntaxError" in said(live, run)
 
     edit(source / RAW_FILES, "dfe deliver", "def deliver")
-    assert recorded_of_a_run(edited)["is_warm"]
+    assert recorded_of_a_run(live)["is_warm"]
 
 
-def test_run_starts_though_its_servers_socket_is_gone(edited: Deployment) -> None:
-    warm = recorded_of_a_run(edited)
+def test_run_starts_though_its_servers_socket_is_gone(live: Deployment) -> None:
+    warm = recorded_of_a_run(live)
     assert warm["is_warm"]
     for socket in psutil.Process(warm["server"]).net_connections("unix"):
         Path(socket.laddr).unlink(missing_ok=True)
-    assert not recorded_of_a_run(edited)["is_warm"]
+    assert not recorded_of_a_run(live)["is_warm"]
 
 
 def begun(live: Deployment, day: date) -> Run:
     """A run of all assets of a day that is at its first table."""
-    simulate_day(day_file(live.raw, "ES", day), day, events=EVENTS)
     run = live.launch("trading_day", {"dagster/partition": str(day)})
     (part,) = live.eventually("a table is written", lambda: hidden_files(live, day), every=0.02)
     process = psutil.Process(writer_of(part))
