@@ -64,15 +64,14 @@ class Deployment(Place):
         (field,) = answer["data"].values()
         return field
 
-    def backfill(self, days: Iterable[date], assets: Sequence[str] | None = None) -> str:
-        """Launch a backfill of assets, `es/bar5s` for one, or of all; its id."""
-        keys = self.asset_keys() if assets is None else [name.split("/") for name in assets]
+    def backfill(self, days: Iterable[date]) -> str:
+        """Launch a backfill of all assets; its id."""
         started = self.query(
             """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params)
                 { __typename ... on LaunchBackfillSuccess { backfillId }
                   ... on PythonError { message } } }""",
             params={
-                "assetSelection": [{"path": key} for key in keys],
+                "assetSelection": [{"path": key} for key in self.asset_keys()],
                 "partitionNames": [str(day) for day in days],
             },
         )
