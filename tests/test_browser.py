@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from kernels.features import TABLES
 from pipeline_assets.raw import RAW
@@ -56,18 +56,22 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         yield live
 
 
-@pytest.fixture
-def page(live: Deployment) -> Iterator[Page]:
-    """A new window."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window yet."""
     browsers = list(filter(None, map(shutil.which, BROWSERS)))
     assert browsers, "no Chromium: install Debian's package chromium, or Google Chrome"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browsers[0], args=ARGUMENTS)
-        page = browser.new_page(base_url=live.url, viewport=WINDOW)
-        page.set_default_timeout(PATIENCE * 1000)
         expect.set_options(timeout=PATIENCE * 1000)
+        yield playwright.chromium.launch(executable_path=browsers[0], args=ARGUMENTS)
+
+
+@pytest.fixture
+def page(browser: Browser, live: Deployment) -> Iterator[Page]:
+    """A new window, which knows nothing of those before it."""
+    with browser.new_page(base_url=live.url, viewport=WINDOW) as page:
+        page.set_default_timeout(PATIENCE * 1000)
         yield page
-        browser.close()
 
 
 def test_graph_shows_the_chain(page: Page) -> None:
