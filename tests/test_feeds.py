@@ -49,7 +49,8 @@ def test_of_a_file_in_two_forms_the_compressed_one_is_taken_and_no_hidden_one(
 
 
 def test_folder_feed_without_a_file_says_where_it_looked(tmp_path):
-    with pytest.raises(RawDataMissing, match=rf"ES for 2025-06-05.*{tmp_path}"):
+    said = rf"ES for 2025-06-05.*{tmp_path}.*put the day's MBP-10 file there"
+    with pytest.raises(RawDataMissing, match=said):
         FolderFeed(tmp_path).fetch("ES", DAY)
 
 

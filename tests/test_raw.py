@@ -7,7 +7,6 @@ from pathlib import Path
 from shutil import copy
 
 import dagster as dg
-import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
@@ -15,7 +14,6 @@ from kernels.instrument import INSTRUMENTS
 from pipeline_assets.order_book import order_book_assets
 from pipeline_assets.raw import content_version, deliver
 from resources.feed import FolderFeed
-from resources.raw_files import RawDataMissing
 from resources.simulated import simulate_day
 from tests.conftest import DAY, wired
 from tests.place import REPOSITORY
@@ -73,11 +71,6 @@ def test_metadata_say_which_files_and_what_the_feed_says(tmp_path: Path) -> None
         "bytes": sum(path.stat().st_size for path in files),
     }
     assert delivery.data_version == content_version(files)
-
-
-def test_missing_day_fails(tmp_path: Path) -> None:
-    with pytest.raises(RawDataMissing, match="put the day's MBP-10 file there"):
-        deliver(FolderFeed(tmp_path), "ES", DAY)
 
 
 def test_the_environment_says_which_contract_unless_a_run_does(tmp_path: Path) -> None:
