@@ -102,17 +102,11 @@ def test_an_error_nobody_foresaw_is_shown_with_its_trace(place: Place) -> None:
     assert "0 of 1 dates done" in place.log("bars")
 
 
-def test_the_server_to_fork_from_begins_before_the_run(place: Place) -> None:
+def test_the_server_to_fork_from_begins_before_the_run_and_may_be_interrupted(
+    place: Place,
+) -> None:
+    """As the command may, without a word."""
     assert place.instance.get_runs_count() == 0
-    place.run("backfill", f"{COMMAND} --dates {THERE}")
-    command = place.process("backfill")
-    place.eventually("the server begins", lambda: server_of(command), every=0.02)
-    assert place.instance.get_runs_count() == 0
-    assert place.end_of("backfill") == 0, place.log("backfill")
-    assert place.instance.get_runs_count() == 1
-
-
-def test_interrupted_before_there_is_a_run_it_just_ends(place: Place) -> None:
     place.run("backfill", f"{COMMAND} --dates {THERE}")
     command = place.process("backfill")
     server = place.eventually("the server begins", lambda: server_of(command), every=0.02)
