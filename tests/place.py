@@ -146,9 +146,9 @@ class Place:
         """How many rows a table of a day has."""
         return pl.read_parquet(table_path(self.lake, "ES", table, day)).height
 
-    def hidden_files(self) -> list[Path]:
-        """What is being written, or was left half-written."""
-        return [path for path in self.lake.rglob(".*") if path.is_file()]
+    def hidden_files(self, day: date | str = "") -> list[Path]:
+        """What is being written, of a day or at all, or was left half-written."""
+        return [path for path in self.lake.rglob(f".{day}*") if path.is_file()]
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"

@@ -88,15 +88,14 @@ class Lane:
         )
         return int(pid)
 
-    def process_writing(self, table: str, day: date) -> int:
-        """The process that is writing a table, as soon as one does."""
-        path = table_path(self.live.lake, "ES", table, day)
+    def process_writing(self, day: date) -> int:
+        """The process that is writing a table of a day, as soon as one does."""
 
         def pid() -> int | None:
-            pids = (writer_of(part) for part in path.parent.glob(f".{path.name}.*"))
+            pids = map(writer_of, self.live.hidden_files(day))
             return next(filter(psutil.pid_exists, pids), None)
 
-        return self.live.eventually(f"{path} is written", pid, every=0.02)
+        return self.live.eventually(f"a table of {day} is written", pid, every=0.02)
 
     def retry(self, run: str) -> str:
         """The run that the daemon starts in place of a lost one."""
@@ -300,7 +299,7 @@ def test_what_killed_processes_were_at_is_taken_up_again(lane: Lane, healed: str
     """Killed in mid-write: a date's process, then that of the run, at last all there are."""
     ticks = table_path(lane.live.lake, "ES", "clean_ticks", LONG)
     run = lane.launch(dates=[str(DAYS[0]), str(LONG)], only_missing=False)
-    os.kill(lane.process_writing("clean_ticks", LONG), signal.SIGKILL)
+    os.kill(lane.process_writing(LONG), signal.SIGKILL)
     assert lane.live.end_of_run(run) == "FAILURE"
     results = lane.results(run)
     assert results.pop(str(DAYS[0])) == "done"
@@ -311,13 +310,13 @@ def test_what_killed_processes_were_at_is_taken_up_again(lane: Lane, healed: str
     assert not ticks.exists()
 
     second = lane.retry(run)
-    writer = lane.process_writing("clean_ticks", LONG)
+    writer = lane.process_writing(LONG)
     os.kill(lane.process(second), signal.SIGKILL)
     lane.live.eventually("the date's process is gone", lambda: not psutil.pid_exists(writer))
     assert not ticks.exists()
 
     third = lane.retry(second)
-    lane.process_writing("clean_ticks", LONG)
+    lane.process_writing(LONG)
     lane.live.kill_all()
     assert not ticks.exists()
     for name in PROCESSES:
@@ -341,7 +340,7 @@ def test_dates_that_had_not_begun_are_taken_up_too(lane: Lane, healed: str) -> N
     all_done = {str(day): "done" for day in days}
 
     run = lane.launch(dates=[*all_done])
-    lane.process_writing("clean_ticks", days[0])
+    lane.process_writing(days[0])
     lane.live.cancel(run)
     assert lane.live.end_of_run(run) == "CANCELED"
     again = lane.relaunch_from_failure(run)

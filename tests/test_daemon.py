@@ -10,13 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import psutil
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from kernels.instrument import NEW_YORK
 from pipeline_assets.run_queue import BULK
 from resources.lake import table_path
 from resources.machine import usable_memory
@@ -24,8 +24,6 @@ from resources.raw_files import day_file
 from resources.simulated import simulate_day
 from tests.live import REPOSITORY_SELECTOR, Deployment, deployed
 from tests.place import record_peak, writer_of
-
-NEW_YORK = ZoneInfo("America/New_York")
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ def test_day_without_a_record_fails(feed, api, waits):
 
 
 @pytest.mark.parametrize("key", [None, "", " "])
-def test_key_missing(key, feed, api, monkeypatch):
+def test_a_missing_key_is_told_and_nothing_asked(key, feed, api, monkeypatch):
     monkeypatch.delenv(KEY)
     if key is not None:
         monkeypatch.setenv(KEY, key)

@@ -21,6 +21,7 @@ from resources.dbn import SCHEMA, DbnError, read_dbn, scan_dbn
 from resources.dbn_records import BLOCK_RECORDS
 from tests.conftest import DAY
 from tests.dbn_files import MIDNIGHT, NEXT_DAY, NS_PER_DAY, book_record, header, patched, write
+from tests.place import REPOSITORY
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 
@@ -332,8 +333,7 @@ def test_memory_does_not_grow_with_the_file(raw_day, tmp_path):
         path = tmp_path / f"{repeats}.dbn.zst"
         path.write_bytes(opening + repeats * records)
         command = [sys.executable, "-c", SINK, path, tmp_path / "out.parquet"]
-        root = Path(__file__).parents[1]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
         return int(done.stdout) / 2**20
 
     few, many = (min(peak_megabytes(repeats) for _ in range(3)) for repeats in (2, 6))

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from kernels.instrument import INSTRUMENTS
+from kernels.instrument import INSTRUMENTS, NEW_YORK
 from pipeline_assets.definitions import defs
 from pipeline_assets.freshness import (
     KEPT_CURRENT_DAYS,
@@ -26,7 +25,6 @@ from pipeline_assets.stages import STAGES
 from resources.lake import table_path
 
 ES = INSTRUMENTS["ES"]
-NEW_YORK = ZoneInfo("America/New_York")
 CHRISTMAS = date(2025, 12, 25)
 
 
@@ -62,7 +60,7 @@ def put(lake: Path, day: date) -> None:
         ("2025-11-03 19:30", "2025-11-03"),  # and back
     ],
 )
-def test_the_day_due(moment: str, due: str) -> None:
+def test_a_day_is_due_from_half_past_seven(moment: str, due: str) -> None:
     assert due_days(at(moment))[-1] == date.fromisoformat(due)
 
 
@@ -85,7 +83,7 @@ def test_a_holiday_is_not_missed(tmp_path: Path) -> None:
     assert not trading_day_is_there(tmp_path, "ES", at("2025-12-26 19:30")).passed
 
 
-def test_the_days_a_lake_is_behind(tmp_path: Path) -> None:
+def test_how_many_days_a_lake_is_behind_is_told(tmp_path: Path) -> None:
     now = at("2025-06-13 20:00")
     put(tmp_path, date(2025, 6, 5))
     assert trading_day_is_there(tmp_path, "ES", now).figures == {"days_behind": 6}
@@ -103,7 +101,7 @@ def test_of_a_lake_of_history_nothing_is_expected(tmp_path: Path) -> None:
     assert not trading_day_is_there(tmp_path, "ES", now).passed
 
 
-def test_every_root_on_its_own(tmp_path: Path) -> None:
+def test_each_root_is_judged_on_its_own(tmp_path: Path) -> None:
     now = at("2025-06-05 20:00")
     put(tmp_path, date(2025, 6, 4))
     assert not trading_day_is_there(tmp_path, "ES", now).passed

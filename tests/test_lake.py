@@ -24,6 +24,7 @@ from resources.lake import (
     write_table,
 )
 from tests.conftest import DAY
+from tests.place import REPOSITORY
 
 ROWS = 300_000
 WRITE = f"""
@@ -53,7 +54,7 @@ def writer(path: Path, fill: int, limit: int = NO_LIMIT) -> subprocess.Popen:
     """
     process = subprocess.Popen(
         [sys.executable, "-c", WRITE, *map(str, (path, fill, limit))],
-        cwd=Path(__file__).parents[1],
+        cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -159,7 +159,7 @@ def test_other_columns_go_no_further(table: str, tables: Tables) -> None:
         }
 
 
-def test_sources_of_the_episodes(tables: Tables) -> None:
+def test_sources_of_the_episodes_are_what_they_depend_on(tables: Tables) -> None:
     """Nudges leave the rows as they are, so what moves is computed from what was nudged."""
     declared = dependents("level_episodes")
     for upstream in READS["level_episodes"]:

@@ -91,7 +91,9 @@ def types(metadata: Mapping[str, dg.MetadataValue]) -> dict[str, type]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_keys_and_types(table: str, tables: LakeDay) -> None:
+def test_each_table_is_recorded_with_its_figures_in_their_types(
+    table: str, tables: LakeDay
+) -> None:
     assert types(described(tables, table)) == OF_EVERY_TABLE | OF_TABLE[table]
 
 

@@ -117,7 +117,7 @@ def rgb_of(artist) -> np.ndarray:
         (2, "bar5s_lvl_flow_toward_net_sum", False),
     ],
 )
-def test_quartiles_around_the_trigger(panel, column, is_signed, drawn_day):
+def test_quartiles_are_drawn_around_the_trigger(panel, column, is_signed, drawn_day):
     axes = figures(drawn_day)["approach_features"].axes[panel]
     assert len(axes.patches) == 2, "the windows of the outcome"
     kind = drawn_day.approach.with_columns(style.OUTCOME_LABEL.str.split("_").list.last())
@@ -146,7 +146,7 @@ def test_the_heat_map_is_by_time_and_family(drawn_day):
     assert axes.get_yticklabels()[0].get_text().startswith(f"{clock:%H:%M}")
 
 
-def test_what_was_dropped(drawn_day):
+def test_dropped_records_are_counted_by_reason(drawn_day):
     panel = figures(drawn_day)["clean_ticks"].axes[1]
     assert {
         label.get_text(): bar.get_width()

@@ -131,7 +131,7 @@ def test_a_picture_needs_all_its_tables(small_lake, tmp_path):
 
 
 @pytest.mark.parametrize("minute", [0, 570, 900])
-def test_a_day_of_one_tick(minute, cleaned_day):
+def test_a_day_of_one_tick_is_drawn(minute, cleaned_day):
     ticks, dropped = cleaned_day
     opened = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC) + timedelta(minutes=minute)
     one = run(ticks.filter(pl.col("ts_event") >= opened).head(1), dropped)
@@ -142,7 +142,7 @@ def test_a_day_of_one_tick(minute, cleaned_day):
     assert "1 bar of 5 s" in words(figures(one)["bar5s"])
 
 
-def test_a_day_without_a_two_sided_book(cleaned_day):
+def test_a_day_without_a_two_sided_book_is_said_in_words(cleaned_day):
     ticks, dropped = cleaned_day
     bookless = run(ticks.with_columns(bid_px_00=pl.lit(None, pl.Float64)), dropped)
     assert bookless.bars["bar5s_microprice_eob"].null_count() == bookless.bars.height

@@ -51,7 +51,7 @@ def test_version_is_the_content(tmp_path: Path) -> None:
     assert content_version([one, other]) != content_version([one])
 
 
-def test_boundary_between_files_counts(tmp_path: Path) -> None:
+def test_version_tells_where_one_file_ends_and_the_next_begins(tmp_path: Path) -> None:
     contents = {"a": b"bo", "b": b"ok", "c": b"b", "d": b"ook"}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)

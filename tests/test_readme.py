@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+from tests.place import REPOSITORY
+
+README = REPOSITORY / "README.md"
 SNIPPETS = {
     re.search(r"import (\w+)", code)[1]: code
     for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

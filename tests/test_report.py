@@ -154,7 +154,7 @@ def test_levels_count_triggers_and_outcomes(page, day):
         assert sum(counts) == of_level.height
 
 
-def test_the_figures_of_the_day(text, day):
+def test_the_figures_are_those_of_the_day(text, day):
     bars = table(day, "bar5s")
     empty = bars.filter(bar5s_meta_msg_cnt_sum=0).height / bars.height
     volume = table(day, "clean_ticks").filter(action="T")["size"].sum()

@@ -48,9 +48,9 @@ def test_two_runs_of_a_date_at_once_both_end_well(place: Place, first: Path) -> 
     runs = ("one", "other")
     for run in runs:
         place.materialise(run, DAY)
-    part, *_ = writing(place, "clean_ticks", runs=1)
+    part, *_ = writing(place, runs=1)
     with stopped(writer_of(part)):
-        assert part in writing(place, "clean_ticks", runs=2)
+        assert part in writing(place, runs=2)
 
     for run in runs:
         assert place.end_of(run) == 0, place.log(run)
@@ -87,7 +87,7 @@ def test_raw_file_replaced_while_read_fails_the_run_which_heals(
 ) -> None:
     raw, other = (day_file(folder, "ES", DAY) for folder in (place.raw, second / "raw"))
     place.materialise("replaced", DAY)
-    (part,) = writing(place, "clean_ticks", runs=1)
+    (part,) = writing(place, runs=1)
     with stopped(writer_of(part)):
         assert part.exists()
         reading = psutil.Process(writer_of(part)).open_files()
@@ -122,15 +122,14 @@ def tables(lake: Path) -> dict[str, bytes]:
     return {table: path.read_bytes() for table, path in paths.items() if path.exists()}
 
 
-def writing(place: Place, table: str, runs: int) -> list[Path]:
-    """The hidden files of a table, once so many runs are writing it."""
-    path = table_path(place.lake, "ES", table, DAY)
+def writing(place: Place, runs: int) -> list[Path]:
+    """The hidden files of the first table, once so many runs are writing it."""
 
     def parts() -> list[Path] | None:
-        found = list(path.parent.glob(f".{path.name}.*"))
+        found = place.hidden_files()
         return found if len(found) >= runs else None
 
-    return place.eventually(f"{runs} runs write {table}", parts, every=0.01)
+    return place.eventually(f"{runs} runs write a table", parts, every=0.01)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def add_run(
     instance.add_run(run)
 
 
-def test_one_run_a_root(instance: dg.DagsterInstance) -> None:
+def test_each_root_has_a_run_of_its_own(instance: dg.DagsterInstance) -> None:
     runs = asked_for(instance)
     assert [run.tags["root"] for run in runs] == ["ES", "NQ"]
     assert len({run.run_key for run in runs}) == 2
@@ -139,7 +139,9 @@ def test_a_missed_day_is_asked_for_on_a_holiday(instance: dg.DagsterInstance) ->
         (date(2025, 6, 7), "Saturday"),
     ],
 )
-def test_no_session_is_skipped(instance: dg.DagsterInstance, day: date, word: str) -> None:
+def test_a_day_without_a_session_is_skipped_in_words(
+    instance: dg.DagsterInstance, day: date, word: str
+) -> None:
     assert word in asked_for(instance, day).skip_message
 
 
@@ -160,13 +162,13 @@ def test_what_is_open_is_a_partition() -> None:
     ],
     ids=["summer", "winter", "half day in summer", "half day in winter"],
 )
-def test_when_a_session_closes(day: date, hour: int) -> None:
+def test_a_session_closes_by_new_yorks_clock_earlier_on_half_days(day: date, hour: int) -> None:
     assert session_close(day) == datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     "day", ["2025-03-07", "2025-03-10", "2025-10-31", "2025-11-03", "2025-06-05"]
 )
-def test_day_is_a_partition_in_its_evening(day: str) -> None:
+def test_a_day_is_a_partition_by_its_evening(day: str) -> None:
     moment = datetime.fromisoformat(f"{day}T18:30").replace(tzinfo=NEW_YORK)
     assert trading_days.get_partition_keys(current_time=moment)[-1] == day

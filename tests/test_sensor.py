@@ -71,11 +71,11 @@ def sensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sensor]:
         yield Sensor(instance, tmp_path)
 
 
-def test_no_folder(sensor: Sensor) -> None:
+def test_without_a_folder_nothing_is_asked_for(sensor: Sensor) -> None:
     assert sensor.tick() == []
 
 
-def test_new_file_once(sensor: Sensor) -> None:
+def test_a_new_file_is_asked_for_once(sensor: Sensor) -> None:
     sensor.put(NAME)
     (request,) = sensor.tick()
     assert request.partition_key == str(DAY)
@@ -84,7 +84,7 @@ def test_new_file_once(sensor: Sensor) -> None:
     assert sensor.tick() == []
 
 
-def test_roots_are_apart(sensor: Sensor) -> None:
+def test_each_root_has_runs_of_its_own(sensor: Sensor) -> None:
     sensor.put(NAME)
     sensor.put(NAME, root="NQ")
     sensor.put(NAME, root="CL")
@@ -142,7 +142,7 @@ def test_lost_cursor_asks_for_the_same_run(sensor: Sensor) -> None:
     assert same.run_key == request.run_key
 
 
-def test_second_file_of_a_day(sensor: Sensor) -> None:
+def test_a_second_file_of_a_day_has_it_made_again(sensor: Sensor) -> None:
     sensor.put(NAME)
     sensor.record()
     sensor.put("late-20250605.dbn")

@@ -40,7 +40,7 @@ def of_volumes(volumes: dict[str, int]) -> pl.DataFrame:
     ],
     ids=["most traded", "tie", "no trade", "only outrights count"],
 )
-def test_roll_by_volume(volumes, contract):
+def test_the_most_traded_outright_is_kept(volumes, contract):
     assert kernels.clean_ticks([of_volumes(volumes)], ES, DAY).contract == contract
 
 

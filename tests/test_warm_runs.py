@@ -81,7 +81,7 @@ def test_cancelled_run_ends_and_so_does_its_process(live: Deployment) -> None:
     live.cancel(run.id)
     assert live.end_of_run(run.id) == "CANCELED"
     await_reaped(live, run)
-    assert hidden_files(live, DAY) == []
+    assert live.hidden_files(DAY) == []
 
 
 def test_killed_run_is_seen_as_such_and_leaves_no_zombie(live: Deployment) -> None:
@@ -135,14 +135,9 @@ def test_run_starts_though_its_servers_socket_is_gone(live: Deployment) -> None:
 def begun(live: Deployment, day: date) -> Run:
     """A run of all assets of a day that is at its first table."""
     run = live.launch("trading_day", {"dagster/partition": str(day)})
-    (part,) = live.eventually("a table is written", lambda: hidden_files(live, day), every=0.02)
+    (part,) = live.eventually("a table is written", lambda: live.hidden_files(day), every=0.02)
     process = psutil.Process(writer_of(part))
     return Run(run, process, process.parent())
-
-
-def hidden_files(live: Deployment, day: date) -> list[Path]:
-    """What is being written of a day, or was left half-written."""
-    return [part for part in live.hidden_files() if str(day) in part.name]
 
 
 def await_reaped(live: Deployment, run: Run) -> None:
