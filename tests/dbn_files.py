@@ -103,6 +103,14 @@ def write(path: Path, *parts: bytes) -> Path:
     return path
 
 
+MAPPING = bytes(
+    databento_dbn.SymbolMappingMsg(
+        1, 42, MIDNIGHT + 6, SType.PARENT, "ES.FUT", SType.RAW_SYMBOL, "ESM5", 0, 1
+    )
+)
+"""A record that is no book's."""
+
+
 PLAIN = {"rtype": 10, "ts_event": MIDNIGHT, "sequence": 0, "action": "T", "size": 1, "flags": 0}
 
 
