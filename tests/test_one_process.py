@@ -31,12 +31,17 @@ def small_blocks() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def raw(day_file, dirt: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of raw files with `DAY`; a dirty one is read twice, as some of its records are late."""
-    folder = tmp_path_factory.mktemp("raw")
-    (folder / "ES").symlink_to(day_file(50_000, dirt).parent)
+def raw_of(path: Path, folder: Path) -> Path:
+    """A folder of raw files with the file of `DAY`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "ES").symlink_to(path.parent)
     return folder
+
+
+@pytest.fixture(scope="module")
+def raw(day_file, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of raw files with a clean `DAY`."""
+    return raw_of(day_file(50_000, False), tmp_path_factory.mktemp("raw"))
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +56,11 @@ def content(lake: Path, table: str) -> bytes:
 
 
 def test_tables_made_in_one_process_are_those_of_the_stages(
-    raw: Path, one_by_one: Path, tmp_path: Path
+    day_file, dirt: bool, tmp_path: Path
 ) -> None:
+    """Of a dirty day too, which is read twice, as some of its records are late."""
+    raw = raw_of(day_file(50_000, dirt), tmp_path / "raw")
+    one_by_one = make_one_by_one(raw, tmp_path / "one_by_one")
     made = make_tables(
         TradingDay(INSTRUMENTS["ES"], DAY, raw), LakeDay(tmp_path, "ES", DAY), TABLES
     )
@@ -122,14 +130,22 @@ def ticks(one_by_one: Path) -> pl.DataFrame:
     return ticks.with_columns(ts_event=start + (pl.col("ts_event") - start) / 200)
 
 
+@pytest.fixture(scope="module")
+def bars(ticks: pl.DataFrame) -> bytes:
+    """Their bars, bit by bit."""
+    return parquet_bytes(kernels.bar5s(ticks.lazy()))
+
+
 @settings(SEEDED, max_examples=60)
 @given(st.lists(st.integers(0, 4_000), max_size=12), st.integers(1, 4))
-def test_frames_of_ticks_may_end_anywhere(ticks: pl.DataFrame, ends: list[int], threads: int):
+def test_frames_of_ticks_may_end_anywhere(
+    ticks: pl.DataFrame, bars: bytes, ends: list[int], threads: int
+):
     cuts = [0, *sorted(ends), ticks.height]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pl, "thread_pool_size", lambda: threads)
-        bars = kernels.BarsSoFar()
+        so_far = kernels.BarsSoFar()
         for start, end in pairwise(cuts):
-            bars.add(ticks[start:end])
-        made = bars.table()
-    assert parquet_bytes(made) == parquet_bytes(kernels.bar5s(ticks.lazy()))
+            so_far.add(ticks[start:end])
+        made = so_far.table()
+    assert parquet_bytes(made) == bars
