@@ -43,10 +43,10 @@ _RETRIED_WHOLE = {"dagster/retry_strategy": "ALL_STEPS"}
 class Backfill(dg.Config):
     """Which dates the run takes, and through which stages."""
 
-    start: str | None = Field(
-        default=None, description="First date, YYYY-MM-DD. With `end`, instead of `dates`."
+    start: str = Field(
+        default="", description="First date, YYYY-MM-DD. With `end`, instead of `dates`."
     )
-    end: str | None = Field(default=None, description="Last date, included.")
+    end: str = Field(default="", description="Last date, included.")
     dates: list[str] = Field(
         default=[], description="Trading days, YYYY-MM-DD, instead of `start` and `end`."
     )

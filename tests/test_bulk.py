@@ -5,6 +5,7 @@ its re-execution once the file is replaced, processes killed and the dates taken
 """
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -18,6 +19,7 @@ from dagster._core.event_api import PartitionKeyFilter
 
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
+from pipeline_assets.bulk import Backfill
 from pipeline_assets.checks import CHECKS, Check
 from pipeline_assets.jobs import CHAIN
 from pipeline_assets.order_book import order_book_assets
@@ -29,7 +31,7 @@ from resources.simulated import simulate_day
 from tests.compare import TOLERANCE
 from tests.conftest import wired
 from tests.lane import Lane, latest
-from tests.live import PROCESSES, deployed
+from tests.live import PROCESSES, REPOSITORY_SELECTOR, deployed
 
 DAYS = [date(2025, 6, day) for day in (3, 4, 5)]
 CORRUPT = DAYS[1]
@@ -38,6 +40,8 @@ SAME = DAYS[:2]
 LONG = date(2025, 6, 6)
 """A day that takes a while, for processes to be killed in."""
 
+PREFILLED = """query ($selector: PipelineSelector!) { runConfigSchemaOrError(selector: $selector)
+    { ... on RunConfigSchema { rootDefaultYaml } } }"""
 STALENESS = """query ($key: AssetKeyInput!, $day: String!) { assetNodeOrError(assetKey: $key)
     { ... on AssetNode { staleStatus(partition: $day) staleCauses(partition: $day) { reason } } } }"""
 
@@ -87,6 +91,12 @@ def asset_lane(
             resources=wired(lane.live.raw, folder / "lake"),
         )
     return instance, folder / "lake"
+
+
+def test_the_launchpad_shows_every_field(lane: Lane) -> None:
+    selector = REPOSITORY_SELECTOR | {"pipelineName": "backfill"}
+    prefilled = lane.live.query(PREFILLED, selector=selector)["rootDefaultYaml"]
+    assert set(re.findall(r"^\w+", prefilled, re.MULTILINE)) == Backfill.model_fields.keys()
 
 
 def test_one_bad_date_fails_alone_and_says_why(lane: Lane, failed: str) -> None:
