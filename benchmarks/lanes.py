@@ -136,7 +136,7 @@ def many_dates(folder: Path, days: Sequence[str]) -> tuple[list[float], list[int
     with tempfile.TemporaryDirectory(dir=folder) as home, deployed(Path(home) / "ui") as live:
         live.raw.symlink_to(folder / "raw")
         config = {"dates": list(days), "only_missing": False, "roots": ["ES"], "stages": CHAIN}
-        run_id = live.launch("backfill", BULK, config=config)
+        run_id = live.launch("bulk", BULK, config=config)
 
         def is_over() -> bool:
             sampled.append(live.process("daemon").memory_info().rss)

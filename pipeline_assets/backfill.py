@@ -30,21 +30,21 @@ def main() -> None:
 
     try:
         from pipeline_assets import definitions
-        from pipeline_assets.bulk import Backfill, backfill, chosen_days
+        from pipeline_assets.bulk import Backfill, bulk, chosen_days
     except ValueError as error:
         sys.exit(f"error: {error}")
     from pipeline_assets.instance import open_instance
     from pipeline_assets.jobs import UNDER_ITS_JOB
     from pipeline_assets.progress import summary_of
 
-    config = vars(_parser(backfill.description, Backfill.model_fields).parse_args())
+    config = vars(_parser(bulk.description, Backfill.model_fields).parse_args())
     try:
         chosen_days(Backfill(**config))
     except dg.Failure as error:
         sys.exit(f"error: {error}")
     instance = open_instance()
     loaded = ReconstructableRepository.for_module(definitions.__name__, "defs")
-    job = loaded.get_reconstructable_job(backfill.name)
+    job = loaded.get_reconstructable_job(bulk.name)
     with instance, _without_starts_of_processes(instance) as quiet, capture_interrupts():
         result = dg.execute_job(job, quiet, config, tags=UNDER_ITS_JOB)
         became = summary_of(quiet, result.run_id)

@@ -234,7 +234,7 @@ def _dates_at_once(instance: dg.DagsterInstance, run_config: Mapping[str, Any]) 
     logger_defs={"console": terminal},
     tags=BULK | _NO_LIMIT | _RETRIED_WHOLE,
 )
-def backfill() -> None:
+def bulk() -> None:
     """Make many dates in one run: a year, or what is missing of it.
 
     Say which, either by `start` and `end`, such as 2025-01-01, or by `dates`.

@@ -4,7 +4,7 @@ import gc
 
 import dagster as dg
 
-from pipeline_assets.bulk import backfill
+from pipeline_assets.bulk import bulk
 from pipeline_assets.freshness import freshness_check, freshness_sensor, lake_asset
 from pipeline_assets.jobs import trading_day
 from pipeline_assets.order_book import Contract, order_book_assets
@@ -24,7 +24,7 @@ defs = dg.Definitions(
         *map(lake_asset, all_roots()),
     ],
     asset_checks=[*map(freshness_check, all_roots())],
-    jobs=[trading_day, backfill],
+    jobs=[trading_day, bulk],
     schedules=[evening],
     sensors=[deliveries, freshness_sensor(all_roots())],
     resources={

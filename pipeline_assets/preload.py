@@ -21,7 +21,7 @@ from pipeline_assets.event_log import keep_databases_open
 from pipeline_assets.previews.style import notice, png
 
 try:
-    from pipeline_assets.bulk import backfill
+    from pipeline_assets.bulk import bulk
     from pipeline_assets.definitions import defs
 except ValueError:
     sys.exit(1)  # A setting makes no sense, as whoever began this server says.
@@ -82,7 +82,7 @@ show_by_thread()
 for kernel in cached_kernels():
     load_from_cache(kernel)
 # A job makes the schema of its config once asked for it, and keeps it.
-dg.validate_run_config(defs.get_repository_def().get_job(backfill.name))
+dg.validate_run_config(defs.get_repository_def().get_job(bulk.name))
 png(notice("Drawn once", "for matplotlib and its fonts"))
 
 gc.freeze()

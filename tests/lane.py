@@ -15,14 +15,14 @@ RELAUNCH = """mutation ($params: ReexecutionParams!) { launchRunReexecution(reex
 
 
 class Lane:
-    """A deployment seen through its runs of the job `backfill`."""
+    """A deployment seen through its runs of the job `bulk`."""
 
     def __init__(self, live: Deployment) -> None:
         self.live, self.instance = live, live.instance
 
     def launch(self, **config: Any) -> str:
         """Queue a run, as the launchpad does; its id."""
-        return self.live.launch("backfill", {}, config=config)
+        return self.live.launch("bulk", {}, config=config)
 
     def relaunch_from_failure(self, run: str) -> str:
         """Queue what a run left undone, as the UI's button does; the new run's id."""

@@ -94,7 +94,7 @@ def asset_lane(
 
 
 def test_the_launchpad_shows_every_field(lane: Lane) -> None:
-    selector = REPOSITORY_SELECTOR | {"pipelineName": "backfill"}
+    selector = REPOSITORY_SELECTOR | {"pipelineName": "bulk"}
     prefilled = lane.live.query(PREFILLED, selector=selector)["rootDefaultYaml"]
     assert set(re.findall(r"^\w+", prefilled, re.MULTILINE)) == Backfill.model_fields.keys()
 

@@ -202,7 +202,7 @@ def test_queued_run_waits_for_a_code_server_that_is_gone(live: Deployment) -> No
     day = date(2025, 6, 13)
     deliver(live, day)
     started = dg.DagsterRunStatus.STARTED
-    before_it = dg.DagsterRun("backfill", run_id=str(uuid4()), status=started, tags=BULK)
+    before_it = dg.DagsterRun("bulk", run_id=str(uuid4()), status=started, tags=BULK)
     live.instance.add_run(before_it)
     run = live.launch("trading_day", {"dagster/partition": str(day)})
     live.kill("code")
@@ -233,7 +233,7 @@ def in_asset_lane(live: Deployment, days: list[date]) -> list[Span]:
 def in_bulk_lane(live: Deployment, days: list[date]) -> list[Span]:
     """Make all of days by one run of the bulk lane; the spans of its steps, one a date."""
     config = {"dates": list(map(str, days)), "only_missing": False}
-    run = live.launch("backfill", {}, config=config)
+    run = live.launch("bulk", {}, config=config)
     assert live.end_of_run(run) == "SUCCESS"
     kinds = (dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS)
     return spans_of(live, run, *kinds)[1:]

@@ -17,7 +17,7 @@ from dagster._core.executor import child_process_executor
 from dagster._core.storage.tags import RESUME_RETRY_TAG
 
 from pipeline_assets import process_per_date
-from pipeline_assets.bulk import backfill
+from pipeline_assets.bulk import bulk
 from pipeline_assets.process_per_date import (
     DATES_AT_ONCE,
     POLARS_THREADS,
@@ -31,7 +31,7 @@ from tests.place import REPOSITORY
 THREADS = """
 import dagster as dg, polars as pl
 from pipeline_assets.process_per_date import share_cores
-share_cores(dg.DagsterRun(job_name="backfill", tags={{{tag!r}: "{at_once}"}}))
+share_cores(dg.DagsterRun(job_name="bulk", tags={{{tag!r}: "{at_once}"}}))
 print(pl.thread_pool_size())
 """
 
@@ -97,9 +97,9 @@ def test_what_earlier_runs_left_undone_is_taken_up(is_planned_anew: bool, left: 
     second = PastExecutionState("second", done | (planned if is_planned_anew else set()), first)
     known = KnownExecutionState(dynamic_mappings={"plan": {"result": mapping}}, parent_state=second)
     config = {"dates": ["2025-06-03"]}
-    plan = create_execution_plan(backfill, config, left[:1], known_state=known)
-    run = dg.DagsterRun("backfill", run_id="third", tags={RESUME_RETRY_TAG: "true"})
-    context = SimpleNamespace(dagster_run=run, job=InMemoryJob(backfill), run_config=config)
+    plan = create_execution_plan(bulk, config, left[:1], known_state=known)
+    run = dg.DagsterRun("bulk", run_id="third", tags={RESUME_RETRY_TAG: "true"})
+    context = SimpleNamespace(dagster_run=run, job=InMemoryJob(bulk), run_config=config)
     assert sorted(_with_dates_not_begun(context, plan).step_keys_to_execute) == left
-    untagged = SimpleNamespace(dagster_run=dg.DagsterRun("backfill", run_id="other"))
+    untagged = SimpleNamespace(dagster_run=dg.DagsterRun("bulk", run_id="other"))
     assert _with_dates_not_begun(untagged, plan) is plan

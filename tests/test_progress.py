@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline_assets.bulk import backfill
+from pipeline_assets.bulk import bulk
 from pipeline_assets.definitions import defs
 from pipeline_assets.progress import Summary, key_of_date
 
@@ -16,7 +16,7 @@ def test_dates_that_never_began_are_not_done() -> None:
 
 def test_why_a_plan_failed_is_shown(capfd: pytest.CaptureFixture) -> None:
     """No line of a date would say it."""
-    run = defs.resolve_job_def(backfill.name).execute_in_process(
+    run = defs.resolve_job_def(bulk.name).execute_in_process(
         run_config={"dates": ["2025-06-07"]}, raise_on_error=False
     )
     assert not run.success

@@ -48,7 +48,7 @@ def test_run_whose_process_is_gone_has_failed(instance: dg.DagsterInstance, gone
 def test_a_date_whose_process_has_ended_is_not_the_run(
     instance: dg.DagsterInstance, gone: int
 ) -> None:
-    run = instance.add_run(dg.DagsterRun("backfill", run_id="1"))
+    run = instance.add_run(dg.DagsterRun("bulk", run_id="1"))
     for pid, step in ((os.getpid(), None), (gone, "one_date[ES_2025_06_05]")):
         began = EngineEventData.in_process(pid)
         instance.report_engine_event("Started process", run, began, step_key=step)

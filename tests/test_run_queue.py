@@ -148,5 +148,5 @@ def test_a_run_of_all_assets_is_of_all_roots(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_bulk_runs_are_tagged_with_first_and_last_date(config: dict, span: str) -> None:
-    run = dg.DagsterRun("backfill", run_id="1", run_config=config, tags=BULK)
+    run = dg.DagsterRun("bulk", run_id="1", run_config=config, tags=BULK)
     assert root_and_date(run) == {"root": "ES", "date": span}
