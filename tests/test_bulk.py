@@ -268,7 +268,7 @@ def test_what_killed_processes_were_at_is_taken_up_again(lane: Lane, healed: str
 
 
 def test_dates_that_had_not_begun_are_taken_up_too(lane: Lane, healed: str) -> None:
-    """After a run was terminated, with one date more than fit at once."""
+    """After a run was killed, then after one was terminated, with one date more than fit at once."""
     days = [LONG + timedelta(days=4 + n) for n in (0, 1, 2, 6, 7, 8, 9, 13, 14, 15, 16)]
     days = days[: min(usable_cores(), len(days) - 1) + 1]
     for day in days[:-1]:
@@ -277,6 +277,13 @@ def test_dates_that_had_not_begun_are_taken_up_too(lane: Lane, healed: str) -> N
     all_done = {str(day): "done" for day in days}
 
     run = lane.launch(dates=[*all_done])
+    lane.process_writing(days[0])
+    os.kill(lane.process(run), signal.SIGKILL)
+    retry = lane.retry(run)
+    assert lane.live.end_of_run(retry) == "SUCCESS"
+    assert lane.results(retry) == all_done
+
+    run = lane.launch(dates=[*all_done], only_missing=False)
     lane.process_writing(days[0])
     lane.live.cancel(run)
     assert lane.live.end_of_run(run) == "CANCELED"
