@@ -13,3 +13,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:-1,narenas:2")
 
 # NumPy's BLAS has no work here for threads, which spin for a tenth of a second as they begin.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Pictures are drawn into files. Jupyter names a backend to all that it starts, which only its own
+# environment may have.
+os.environ["MPLBACKEND"] = "agg"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, time, timedelta
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,7 @@ from tests.drawn_days import (
     time_axis,
     words,
 )
+from tests.place import REPOSITORY
 
 MAX_BYTES = 150_000
 HEIGHTS = {
@@ -205,3 +207,28 @@ def test_matplotlib_is_imported_where_drawn_and_pyplot_never():
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pictures_are_the_same_whatever_the_user_has_set(tmp_path: Path) -> None:
+    """Jupyter names a backend that only its own environment has."""
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\naxes.grid: True\nlines.linewidth: 7\n")
+    code = (
+        "import sys; from pipeline_assets.previews import png, style\n"
+        "figure = style.new_figure(300, 'title', 'subtitle')\n"
+        "style.panel(figure, 60, 200, 'label').plot([1, 3, 2])\n"
+        "sys.stdout.buffer.write(png(figure))\n"
+    )
+    plain, set_by_the_user = (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env={"PYTHONPATH": str(REPOSITORY)} | settings,
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for folder, settings in (
+            (REPOSITORY, {}),
+            (tmp_path, {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}),
+        )
+    )
+    assert plain == set_by_the_user

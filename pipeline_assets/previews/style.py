@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,12 +68,21 @@ _MOST_CLOCK_STEPS = 12
 
 def new_figure(height: int, title: str, subtitle: str = "") -> Figure:
     """An empty figure of `WIDTH` x `height` pixels with a title and a line of figures beneath it."""
+    _forget_matplotlibrc()
     from matplotlib.figure import Figure
 
     figure = Figure((WIDTH / DPI, height / DPI), dpi=DPI, facecolor=GROUND)
     figure.text(16 / WIDTH, 1 - 24 / height, title, size=TITLE, weight="bold", color=INK)
     figure.text(16 / WIDTH, 1 - 43 / height, subtitle, size=TEXT, color=FAINT)
     return figure
+
+
+@cache
+def _forget_matplotlibrc() -> None:
+    """Draw as matplotlib comes, whatever the user has set for figures of theirs."""
+    import matplotlib
+
+    matplotlib.rcdefaults()
 
 
 def notice(title: str, text: str) -> Figure:
