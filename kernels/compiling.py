@@ -37,11 +37,33 @@ one kind of processor, and on two kinds to the last digit or so."""
 
 
 def use_cache_of_this_source() -> None:
-    """Point Numba at this source's cache, unless NUMBA_CACHE_DIR says where."""
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return
+    """Point Numba at this source's cache.
+
+    Raises:
+        ValueError: if there is no folder for it.
+    """
     here = Path(__file__).parent
     packages = (here, here.with_name("resources"))
     files = [path for package in packages for path in sorted(package.rglob("*.py"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
-    numba.config.CACHE_DIR = str(here / "__pycache__" / f"numba-{digest}")
+    try:
+        cache = _caches(here) / f"numba-{digest}"
+        cache.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"no folder for compiled kernels: {error}; set NUMBA_CACHE_DIR to one to write to"
+        ) from error
+    numba.config.CACHE_DIR = str(cache)
+
+
+def _caches(here: Path) -> Path:
+    """NUMBA_CACHE_DIR, else beside the source, or in the user's own cache if that is read-only.
+
+    Raises:
+        RuntimeError: if the user has no home.
+    """
+    if folder := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(folder)
+    if os.access(here, os.W_OK):
+        return here / "__pycache__"
+    return Path.home() / ".cache" / "mbp10-pipeline"

@@ -20,9 +20,9 @@ def twice(x):
 """
 LOAD = """
 import importlib
-import doubling
 import numba
 from pipeline_assets.preload import load_from_cache
+import doubling
 
 load_from_cache(doubling.twice)
 assert doubling.twice.signatures == []
@@ -54,20 +54,44 @@ def test_what_is_compiled_already_is_loaded(tmp_path: Path) -> None:
     printed_by(LOAD, PYTHONPATH=str(tmp_path), NUMBA_CACHE_DIR=str(tmp_path / "cache"))
 
 
-def test_the_cache_is_of_all_source_that_has_loops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the source of the kernels lies, as far as its cache is concerned."""
+    folder = tmp_path / "kernels"
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "kernels" / "compiling.py"))
+    monkeypatch.setattr(compiling, "__file__", str(folder / "compiling.py"))
+    return folder
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+def test_the_cache_is_of_all_source_that_has_loops(
+    is_set: bool, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_set:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     folders = set()
     for package in ("kernels", "resources"):
         (tmp_path / package).mkdir()
-        for source in ("x = 1", "x = 2"):
-            (tmp_path / package / "x.py").write_text(source)
+        for content in ("x = 1", "x = 2"):
+            (tmp_path / package / "x.py").write_text(content)
             compiling.use_cache_of_this_source()
             folders.add(numba.config.CACHE_DIR)
     assert len(folders) == 4
+    caches = tmp_path / "cache" if is_set else source / "__pycache__"
+    assert {Path(folder).parent for folder in folders} == {caches}
+
+
+def test_the_cache_of_source_that_is_read_only_is_the_users(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != source)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    compiling.use_cache_of_this_source()
+    assert Path(numba.config.CACHE_DIR).parent == tmp_path / "home" / ".cache" / "mbp10-pipeline"
+    monkeypatch.setenv("HOME", "/dev/null")
+    with pytest.raises(ValueError, match=r"no folder for compiled kernels: .*set NUMBA_CACHE_DIR"):
+        compiling.use_cache_of_this_source()
 
 
 def test_the_cache_of_the_same_source_is_the_same_in_every_process() -> None:
