@@ -73,7 +73,7 @@ def main() -> None:
     load_dotenv(".env", override=True)  # as Dagster's own commands do
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.demo",
-        description=__doc__.partition("\n")[0],
+        description="Simulate trading days, materialise everything, show what came out.",
     )
     parser.add_argument(
         "--events",

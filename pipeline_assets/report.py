@@ -228,7 +228,8 @@ def main() -> None:
     """Write the page of a day and say where."""
     load_dotenv(".env", override=True)
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline_assets.report", description=__doc__.partition("\n")[0]
+        prog="python -m pipeline_assets.report",
+        description="Write a day as one HTML page, from the lake alone.",
     )
     parser.add_argument("day", type=date_option, help="trading day, YYYY-MM-DD")
     parser.add_argument(

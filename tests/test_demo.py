@@ -4,10 +4,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from pipeline_assets import demo
+from pipeline_assets import demo, report
 from tests.conftest import DAY, Ended
 from tests.place import REPOSITORY, Place
 
@@ -66,3 +67,12 @@ def test_an_instance_that_is_not_there_is_told_in_a_line(
     assert told.code == 1
     assert told.err.startswith(f"error: {complaint}")
     assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", [demo, report])
+def test_commands_help_without_docstrings(
+    module: ModuleType, command: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which `python -OO` leaves out."""
+    monkeypatch.setattr(module, "__doc__", None)
+    assert command(module.main, "--help").code == 0
