@@ -21,7 +21,10 @@ def main() -> None:
     """Run the job, a line a date; the exit code tells whether every date was done."""
     load_dotenv(".env", override=True)  # as Dagster's own commands do
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the server, which the run ends
-    fork_server.start()
+    try:
+        fork_server.start()
+    except OSError as error:
+        sys.exit(f"error: no socket in TMPDIR: {error}; set it to a folder of a short path")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is no run yet that would have to end
     # What follows takes two seconds to load, too.
     import dagster as dg

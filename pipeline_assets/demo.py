@@ -104,6 +104,10 @@ def main() -> None:
                 feed.fetch(root, day)
             except ValueError as error:
                 parser.error(str(error))
+            except OSError as error:
+                sys.exit(
+                    f"error: cannot write to {raw_folder()}: {error}; set MBP10_RAW to another"
+                )
         print(f"{day}: materialising ...", flush=True)
         seconds = seconds_of(day)
         rows += [

@@ -4,13 +4,21 @@ import os
 import sys
 
 import dagster as dg
+from sqlalchemy.exc import OperationalError
 
 
 def open_instance() -> dg.DagsterInstance:
     """The instance of `DAGSTER_HOME`; without one the command ends with a line that says so."""
-    if not os.environ.get("DAGSTER_HOME"):
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
         sys.exit("error: DAGSTER_HOME is not set; export DAGSTER_HOME=$PWD/dagster_home")
     try:
         return dg.DagsterInstance.get()
     except dg.DagsterError as error:
         sys.exit(f"error: {error}")
+    except (OSError, OperationalError) as error:
+        why = getattr(error, "orig", error)
+        sys.exit(
+            f"error: no records can be kept in DAGSTER_HOME, {home}: {why}; it must be a folder to"
+            " write to, its path short and without ? and %"
+        )

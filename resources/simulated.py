@@ -286,6 +286,8 @@ def main() -> None:
             print(f"{path}: {options['events']:,} events, {megabytes:.1f} MB, {seconds:.1f} s")
     except ValueError as error:
         parser.error(str(error))
+    except OSError as error:
+        parser.error(f"cannot write to {raw}: {error}; name another folder with --raw")
 
 
 if __name__ == "__main__":

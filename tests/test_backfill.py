@@ -173,9 +173,20 @@ def test_a_mistake_is_told_before_a_run_begins(
     assert told.err.startswith(f"error: {complaint}")
 
 
-def test_a_senseless_setting_is_told_in_a_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("MBP10_ROOTS=ES,SI", "MBP10_ROOTS names SI, known are ES"),
+        ("TMPDIR={long_path}", "no socket in TMPDIR: AF_UNIX path too long; set it to a folder"),
+    ],
+)
+def test_a_senseless_setting_is_told_in_a_line(
+    setting: str, complaint: str, tmp_path: Path
+) -> None:
     """Settings may lie in a file, as for Dagster's commands."""
-    (tmp_path / ".env").write_text("MBP10_ROOTS=ES,SI\n")
+    long_path = tmp_path / ("x" * 120)
+    long_path.mkdir()
+    (tmp_path / ".env").write_text(setting.format(long_path=long_path))
     run = subprocess.run(
         [sys.executable, "-m", "pipeline_assets.backfill", f"--dates={THERE}"],
         cwd=tmp_path,
@@ -184,7 +195,7 @@ def test_a_senseless_setting_is_told_in_a_line(tmp_path: Path) -> None:
         text=True,
     )
     assert run.returncode == 1
-    assert run.stderr.startswith("error: MBP10_ROOTS names SI, known are ES")
+    assert run.stderr.startswith(f"error: {complaint}")
     assert run.stderr.count("\n") == 1
 
 

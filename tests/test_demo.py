@@ -76,3 +76,27 @@ def test_commands_help_without_docstrings(
     """Which `python -OO` leaves out."""
     monkeypatch.setattr(module, "__doc__", None)
     assert command(module.main, "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    ("home", "complaint"),
+    [
+        ("a?b", "no records can be kept in DAGSTER_HOME, "),
+        ("home", "cannot write to /dev/null: "),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(
+    home: str,
+    complaint: str,
+    tmp_path: Path,
+    command: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / home).mkdir()
+    (tmp_path / home / "dagster.yaml").touch()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / home))
+    monkeypatch.setenv("MBP10_RAW", "/dev/null")
+    told = command(demo.main, DAY)
+    assert told.code == 1
+    assert told.err.startswith(f"error: {complaint}")
+    assert told.err.count("\n") == 1

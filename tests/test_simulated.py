@@ -65,3 +65,10 @@ def test_no_day_is_written_if_the_market_is_closed_on_one(
     assert refused.code == 2
     assert "error: 2025-06-07 is a Saturday: the market is closed all day" in refused.err
     assert not list(tmp_path.rglob("*.zst"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(simulate: Callable) -> None:
+    refused = simulate(DAY, "--events", 500, "--raw", "/dev/null")
+    assert refused.code == 2
+    assert "error: cannot write to /dev/null: " in refused.err
+    assert "name another folder with --raw" in refused.err
