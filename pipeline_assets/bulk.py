@@ -72,6 +72,7 @@ class Backfill(dg.Config):
 @dg.op(out=dg.DynamicOut(dg.Nothing, is_required=False), required_resource_keys={"io_manager"})
 def plan(context: dg.OpExecutionContext, config: Backfill) -> Iterator[dg.DynamicOutput]:
     """The dates to take: the trading days asked for, less those that are there."""
+    end_with_the_run()
     days, lake = chosen_days(config), Path(context.resources.io_manager.base_dir)
     for root in config.roots:
         made = (

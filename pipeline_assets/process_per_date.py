@@ -139,9 +139,9 @@ def _tagged(
 
 
 def end_with_the_run() -> None:
-    """Have this process, a date's, end as soon as the run's is gone.
+    """Have this process, a step's, end as soon as the run's is gone.
 
-    It would do the date's work for nobody: its events have no reader left, and as soon as they fill
+    It would do its work for nobody: its events have no reader left, and as soon as they fill
     their pipe it would wait for one for ever.
     """
     run = multiprocessing.parent_process()

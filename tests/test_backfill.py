@@ -138,6 +138,20 @@ def test_interrupted_it_ends_and_leaves_nothing_half_written(place: Place) -> No
     assert [run.status for run in place.instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
 
 
+def test_killed_as_it_plans_it_leaves_no_process(place: Place) -> None:
+    """More dates than fit into the pipe through which the run hears of them."""
+    place.run("backfill", f"{COMMAND} --start 2020-01-01 --end 2024-12-31")
+    command = place.process("backfill")
+    place.eventually("it plans", lambda: "dates to do" in place.log("backfill"), every=0.02)
+    begun = command.children(recursive=True)
+    command.kill()
+    place.end_of("backfill")
+    _, left = psutil.wait_procs(begun, timeout=60)
+    for process in left:
+        process.kill()
+    assert not left
+
+
 @pytest.fixture
 def without_server(
     command: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
