@@ -108,15 +108,21 @@ def _with_dates_not_begun(
 def wait_for_any_date() -> None:
     """Have this process, a run's, wait for the events of all its dates at once.
 
-    Dagster waits 20 ms for one of the first date, then 20 ms for one of the next.
+    Dagster waits 20 ms for one of the first date, then 20 ms for one of the next. And it waits for ever
+    for the rest of an event of which a killed date wrote half, as it keeps the pipe's other end open too.
     """
     queues: WeakSet[Queue] = WeakSet()
 
     def take(process: BaseProcess, queue: Queue) -> Any:
+        queue._writer.close()
         queues.add(queue)
         readers = [each._reader for each in queues]
         connection.wait([reader for reader in readers if not reader.closed], POLL_SECONDS)
-        return _take_within_a_tick(process, queue)
+        try:
+            return _take_within_a_tick(process, queue)
+        except (EOFError, OSError):
+            process.join()
+            return child_process_executor.PROCESS_DEAD_AND_QUEUE_EMPTY
 
     child_process_executor._poll_for_event = take
     child_process_executor.TICK = 0

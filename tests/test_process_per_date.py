@@ -2,9 +2,15 @@
 
 import multiprocessing
 import os
+import signal
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.queues import Queue
+from threading import Thread
 from types import SimpleNamespace
 
 import dagster as dg
@@ -47,24 +53,55 @@ def test_the_environment_has_the_last_word_on_threads() -> None:
     assert int(said_by(code, {POLARS_THREADS: "3"})) == 3
 
 
-def test_what_one_date_says_is_not_kept_waiting_by_a_silent_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def take(monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """What a run takes the events of its dates with."""
     monkeypatch.setattr(child_process_executor, "TICK", child_process_executor.TICK)
     monkeypatch.setattr(child_process_executor, "_poll_for_event", None)
     monkeypatch.setattr(process_per_date, "POLL_SECONDS", 0.01)
     wait_for_any_date()
-    take, this_process = child_process_executor._poll_for_event, multiprocessing.current_process()
-    silent, talking, done = (multiprocessing.Queue() for _ in range(3))
+    return child_process_executor._poll_for_event
+
+
+def test_what_one_date_says_is_not_kept_waiting_by_a_silent_one(
+    take: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this_process = multiprocessing.current_process()
+    silent, talking, done = queues = [multiprocessing.Queue() for _ in range(3)]
+    ends = [Connection(os.dup(queue._writer.fileno()), readable=False) for queue in queues]
     for queue in (silent, talking, done):
         assert take(this_process, queue) is None
     done.close()
     monkeypatch.setattr(process_per_date, "POLL_SECONDS", 100)
     with ThreadPoolExecutor(1) as pool:
         awaited = pool.submit(take, this_process, silent)
-        talking.put("an event")
+        talking._sem.acquire()
+        ends[1].send("an event")
         assert awaited.result(timeout=50) is None
     assert take(this_process, talking) == "an event"
+
+
+def test_the_rest_of_an_event_is_not_awaited_of_a_date_that_was_killed(take: Callable) -> None:
+    context, taken = multiprocessing.get_context("fork"), []
+    queue = context.Queue()
+    date = context.Process(target=say_half_of_an_event, args=(queue,))
+    date.start()
+
+    def take_until_there_is_something() -> None:
+        while not taken or taken[-1] is None:
+            taken.append(take(date, queue))
+
+    run = Thread(target=take_until_there_is_something, daemon=True)
+    run.start()
+    run.join(60)
+    assert taken[-1] == child_process_executor.PROCESS_DEAD_AND_QUEUE_EMPTY
+    assert date.exitcode == -signal.SIGKILL
+
+
+def say_half_of_an_event(queue: Queue) -> None:
+    """Write eight bytes of sixteen to where a date's events go, and be killed."""
+    os.write(queue._writer.fileno(), struct.pack("!i", 16) + bytes(8))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def said_by(code: str, environment: dict[str, str] | None = None) -> str:
