@@ -25,7 +25,7 @@ def main() -> None:
         fork_server.start()
     except OSError as error:
         sys.exit(f"error: no socket in TMPDIR: {error}; set it to a folder of a short path")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is no run yet that would have to end
+    signal.signal(signal.SIGINT, _end)  # there is no run yet that would have to end
     # What follows takes two seconds to load, too.
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
@@ -54,6 +54,12 @@ def main() -> None:
         if not result.success:
             sys.exit(f"error: run {result.run_id} failed: {became or 'see the error above'}")
         print(became or "nothing to do")
+
+
+def _end(interrupt: int, _: Any) -> None:
+    """End by a signal; Polars, as it loads, would take it from a process that left it to the system."""
+    signal.signal(interrupt, signal.SIG_DFL)
+    signal.raise_signal(interrupt)
 
 
 def _without_starts_of_processes(instance: Any) -> Any:

@@ -121,6 +121,24 @@ def test_the_server_to_fork_from_begins_before_the_run_and_may_be_interrupted(
     assert place.instance.get_runs_count() == 0
 
 
+def test_an_interrupt_before_there_is_a_run_is_not_lost_on_polars() -> None:
+    code = f"""if True:
+        import signal, sys
+        from pipeline_assets import backfill
+
+        def interrupt(event, args):
+            if event == "import" and args[0] == "pipeline_assets.instance":
+                signal.raise_signal(signal.SIGINT)
+
+        sys.addaudithook(interrupt)
+        sys.argv[1:] = ["--dates", "{THERE}"]
+        backfill.main()
+    """
+    environment = {"PYTHONPATH": str(REPOSITORY)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, cwd=REPOSITORY)
+    assert run.returncode == -signal.SIGINT
+
+
 def test_interrupted_it_ends_and_leaves_nothing_half_written(place: Place) -> None:
     days = [LATE, *(date(2025, 6, day) for day in (5, 6))]
     for day in days:
