@@ -7,6 +7,7 @@ step only; the run ends with a table of what became of each. Started again, the 
 missing; so does *Re-execute from failure*, if the run was launched in the UI.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import Field, field_validator
 from kernels.features import TABLES
 from kernels.instrument import INSTRUMENTS
 from pipeline_assets.capacity import dates_at_once
-from pipeline_assets.checks import judge
+from pipeline_assets.checks import CHECKS, judge
 from pipeline_assets.jobs import CHAIN
 from pipeline_assets.order_book import day_of_run
 from pipeline_assets.panel import describe
@@ -58,8 +59,9 @@ class Backfill(dg.Config):
     )
     only_missing: bool = Field(
         default=True,
-        description="Skip a date whose stages are all recorded, each after its inputs, and whose"
-        " tables are in the lake; raw files are not looked for. Off: make every date.",
+        description="Skip a date whose stages are all recorded, each after its inputs, the last one"
+        " with its checks, and whose tables are in the lake; raw files are not looked for. Off: make"
+        " every date.",
     )
 
     @field_validator("roots")
@@ -143,11 +145,22 @@ def _made(
 ) -> set[str]:
     """The days that need not be made.
 
-    Every stage is recorded as materialised, none before one that it is made of, and every table is in
-    the lake.
+    Every stage is recorded as materialised, none before one that it is made of, the last one was
+    checked, and every table is in the lake.
     """
     events, kind = instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
     upstream = CHAIN[: 1 + max(map(CHAIN.index, stages))]
+    last = upstream[-1]
+    checks = [
+        dg.AssetCheckKey(asset_key(root, last), check.name)
+        for check in CHECKS
+        if check.table == last
+    ]
+    checked = Counter(
+        info.partition_key
+        for info in events.get_asset_check_partition_info(checks)
+        if info.is_current
+    )
     recorded = {
         stage: events.get_latest_storage_id_by_partition(asset_key(root, stage), kind)
         for stage in upstream
@@ -159,6 +172,7 @@ def _made(
         return (
             order == sorted(order)
             and all(day in recorded[stage] for stage in stages)
+            and checked[day] == len(checks)
             and all(path.exists() for path in tables)
         )
 

@@ -1,12 +1,18 @@
 """What the bulk job's config asks for, and what of it makes no sense."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from pipeline_assets.bulk import Backfill, _made, chosen_days
+from pipeline_assets.checks import CHECKS
+from pipeline_assets.checks.finding import Finding
+from pipeline_assets.raw import asset_key
+from pipeline_assets.recording import evaluations
+from resources.lake import table_path
 
 
 @pytest.mark.parametrize(
@@ -50,3 +56,19 @@ def test_a_day_is_made_once_it_is_recorded(instance: dg.DagsterInstance, tmp_pat
         assert _made(instance, tmp_path, "ES", ["2025-06-05"], ["raw_dbn"]) == recorded
         made = dg.AssetMaterialization(["es", "raw_dbn"], partition="2025-06-05")
         instance.report_runless_asset_event(made)
+
+
+def test_a_day_is_made_once_its_last_checks_are_recorded(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """Whoever made it may have been killed before."""
+    day, table = date(2025, 6, 5), "setup_vectors"
+    path, key = table_path(tmp_path, "ES", table, day), asset_key("ES", table)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=str(day)))
+    found = [(check, Finding(True, "", {})) for check in CHECKS if check.table == table]
+    for evaluation in evaluations(instance, key, day, found):
+        assert _made(instance, tmp_path, "ES", [str(day)], [table]) == set()
+        instance.report_runless_asset_event(evaluation)
+    assert _made(instance, tmp_path, "ES", [str(day)], [table]) == {str(day)}
