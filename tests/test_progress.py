@@ -1,10 +1,17 @@
 """What a bulk run says where its command's tests do not come by."""
 
+import io
+from typing import NoReturn
+
+import dagster as dg
+import polars as pl
 import pytest
+from dagster._core.events import StepFailureData
+from dagster._utils.error import serializable_error_info_from_exc_info
 
 from pipeline_assets.bulk import bulk
 from pipeline_assets.definitions import defs
-from pipeline_assets.progress import Summary, key_of_date
+from pipeline_assets.progress import Summary, _reason, key_of_date
 
 
 def test_dates_that_never_began_are_not_done() -> None:
@@ -21,3 +28,14 @@ def test_why_a_plan_failed_is_shown(capfd: pytest.CaptureFixture) -> None:
     )
     assert not run.success
     assert "no session on 2025-06-07 (Saturday)" in capfd.readouterr().err
+
+
+def test_an_interrupt_is_called_so_though_polars_made_an_error_of_it() -> None:
+    def interrupted(_: object) -> NoReturn:
+        raise dg.DagsterExecutionInterruptedError
+
+    with pytest.raises(pl.exceptions.ComputeError) as caught:
+        pl.LazyFrame({"size": [1]}).sink_parquet(io.BytesIO(), metadata=interrupted)
+    info = (caught.type, caught.value, caught.tb)
+    failure = StepFailureData(serializable_error_info_from_exc_info(info), None)
+    assert _reason(failure) == ("interrupted", True)
