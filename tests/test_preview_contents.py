@@ -103,6 +103,20 @@ def test_adds_are_seen_through_cancels(drawn_day):
     assert (styles["add"], styles["cancel"]) == ("-", "--")
 
 
+def test_no_span_of_a_thin_day_is_left_out(drawn_day):
+    """A line shows nothing between two spans without the action: there is a point."""
+    thin = drawn_day.ticks.filter(action="A").gather_every(200)
+    minutes = thin.select(pl.col("ts_event").dt.truncate("5m")).unique().sort("ts_event")
+    times = minutes.collect()["ts_event"]
+    near = times.diff() == timedelta(minutes=5)
+    alone = times.filter(~near.fill_null(False) & ~near.shift(-1, fill_value=False))
+    points, adds, _key = market.clean_ticks(thin, {"crossed": 0}).axes[0].lines
+    assert (points.get_marker(), adds.get_linestyle()) == ("o", "-")
+    drawn = points.get_xdata()[~np.isnan(points.get_ydata())]
+    assert drawn == pytest.approx(style.days(alone + timedelta(minutes=2.5)))
+    assert 0 < len(alone) < len(times) / 2
+
+
 def rgb_of(artist) -> np.ndarray:
     """Red, green and blue of a line or a filled area, 0-255."""
     colour = artist.get_color() if isinstance(artist, Line2D) else artist.get_facecolor()[0]

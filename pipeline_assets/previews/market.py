@@ -23,6 +23,8 @@ _SPAN, _SPAN_MINUTES = 5 * _MINUTE, 5
 """What an action's rate is averaged over: single minutes of a quiet night are noise."""
 _RARE_SHARE = 0.25
 """An action that occurs in a smaller share of the spans is drawn as points."""
+_POINT = 3
+"""Size of such a point."""
 _FEW = 24
 """So few values are drawn as points too: a line through one of them is nothing."""
 _LEAST_RATE = 0.7 / _SPAN_MINUTES
@@ -81,7 +83,10 @@ def _ticks_a_minute(ticks: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _draw_actions(axes: Axes, counts: pl.DataFrame) -> None:
-    """All ticks by minute, and over them a line an action that occurs, points if it is rare."""
+    """All ticks by minute, and over them a line an action that occurs, points if it is rare.
+
+    A span between two empty ones is a point too: a line through it alone is nothing.
+    """
     spans = counts.group_by_dynamic("minute", every=_SPAN, group_by="action").agg(
         pl.col("len").sum() / _SPAN_MINUTES
     )
@@ -95,12 +100,14 @@ def _draw_actions(axes: Axes, counts: pl.DataFrame) -> None:
         name, colour = _ACTIONS[action]
         is_line = of_action.height >= enough
         rate = of_action.upsample("minute", every=_SPAN)
+        if is_line:
+            _draw_alone(axes, rate, colour)
         handles += axes.plot(
             style.days(rate["minute"] + _SPAN / 2),
             rate["len"].to_numpy(),
             linestyle=_LINES.get(action, "-") if is_line else "",
             marker="" if is_line else "o",
-            markersize=3,
+            markersize=_POINT,
             color=colour,
             linewidth=1.8 if action == "A" else 1.1,
             label=name,
@@ -111,6 +118,14 @@ def _draw_actions(axes: Axes, counts: pl.DataFrame) -> None:
     axes.minorticks_off()
     style.time_axis(axes, start, end)
     style.legend(axes, handles)
+
+
+def _draw_alone(axes: Axes, rate: pl.DataFrame, colour: str) -> None:
+    """Points where the spans before and after are empty."""
+    before, after = pl.col("len").shift(1), pl.col("len").shift(-1)
+    alone = rate.filter(before.is_null() & after.is_null())
+    middles = style.days(alone["minute"] + _SPAN / 2)
+    axes.plot(middles, alone["len"].to_numpy(), "o", markersize=_POINT, color=colour)
 
 
 def _draw_all_actions(axes: Axes, counts: pl.DataFrame) -> Artist:
