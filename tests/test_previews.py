@@ -56,7 +56,7 @@ LABELS = {
         "bars of 5 s from the trigger; shaded: the windows the outcome is read from",
     ],
     "setup_vectors": [
-        "robust z = (value - median of the day) / (interquartile range / 1.349)",
+        "robust z = (value - median of the day) / (interquartile range / 1.349); over std if that is 0",
     ],
 }
 TIMED = ("clean_ticks", "bar5s", "session_levels", "level_episodes")

@@ -209,7 +209,7 @@ def _draw_map(axes: Axes, figure: Figure, scaled: np.ndarray, families: _Familie
     bar = style.panel(figure, _MAP_TOP + _MAP_HEIGHT + 24, 12, left=_MAP_LEFT, right=420)
     figure.colorbar(image, cax=bar, orientation="horizontal", extend="both")
     bar.set_xlabel(
-        "robust z = (value - median of the day) / (interquartile range / 1.349)",
+        "robust z = (value - median of the day) / (interquartile range / 1.349); over std if that is 0",
         size=style.SMALL,
         color=style.INK,
     )
