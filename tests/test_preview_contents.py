@@ -16,13 +16,14 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
+import kernels
 from kernels.features import TABLES, VECTOR_DIMS
 from kernels.instrument import NEW_YORK
 from pipeline_assets.previews import levels, market, style
 from pipeline_assets.previews.letters import Label, take_words, write
 from pipeline_assets.previews.ticks import draw_ticks
 from tests.conftest import DAY
-from tests.drawn_days import figures, pictures, run
+from tests.drawn_days import figures, pictures, run, words
 
 
 def test_price_is_drawn_where_the_bars_are(drawn_day):
@@ -32,6 +33,16 @@ def test_price_is_drawn_where_the_bars_are(drawn_day):
     assert price.get_ydata()[drawn].tolist() == known["bar5s_microprice_eob"].to_list()
     first = num2date(price.get_xdata()[drawn][0])
     assert abs(first - known["bar_ts"][0]) < timedelta(milliseconds=1)
+
+
+def test_trades_of_unknown_side_are_said_not_drawn(drawn_day):
+    trades = drawn_day.ticks.filter(action="T").collect()
+    unknown = trades.filter(side="N")["size"].sum()
+    assert unknown > 0
+    said = f"{trades['size'].sum():,} contracts traded, {unknown:,} of unknown side not drawn"
+    assert said in words(figures(drawn_day)["bar5s"])
+    known = drawn_day.ticks.filter(pl.col("action").ne("T") | pl.col("side").ne("N"))
+    assert "not drawn" not in words(market.bar5s(kernels.bar5s(known)))
 
 
 def test_triggers_are_marked_by_direction_and_coloured_by_outcome(drawn_day):

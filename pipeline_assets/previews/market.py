@@ -174,12 +174,17 @@ def bar5s(bars: pl.DataFrame) -> Figure:
     empty = (bars["bar5s_meta_msg_cnt_sum"] == 0).mean()
     spread = bars["bar5s_state_spread_pts_twa"].median()
     median = "no spread" if spread is None else f"median spread {spread:.3g} points"
-    traded = counted(int(bars["bar5s_trade_vol_sum"].sum()), "contract")
+    traded, bought, sold = (
+        int(bars[f"bar5s_trade_{volume}_sum"].sum())
+        for volume in ("vol", "aggbuy_vol", "aggsell_vol")
+    )
+    unknown = traded - bought - sold
+    undrawn = f", {unknown:,} of unknown side not drawn" if unknown else ""
     figure = style.new_figure(
         600,
         style.heading(bars["symbol"][0], style.utc_day(bars["bar_ts"]), what),
         f"{counted(bars.height, 'bar')} of 5 s, {empty:.1%} without a tick; {median};"
-        f" {traded} traded",
+        f" {counted(traded, 'contract')} traded{undrawn}",
     )
     price = style.panel(figure, 62, 250, "microprice (points)")
     spreads = style.panel(figure, 340, 80, "spread (points)", sharex=price)
