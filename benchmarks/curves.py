@@ -38,7 +38,7 @@ def draw() -> Figure:
         }
         _draw_curve(axes[0, column], axes[1, column], _places(curve, list(found)), found.values())
         axes[1, column].set_xlabel(label)
-    axes[0, 0].set(ylabel="seconds a date (median, least to most)", ylim=(0, None))
+    axes[0, 0].set(ylabel="seconds a date\n(median, least to most)", ylim=(0, None))
     axes[1, 0].set(ylabel="peak memory of a process, MB", ylim=(0, None))
     return figure
 
