@@ -81,6 +81,7 @@ def test_the_episodes_are_the_tables(page, day):
     extensions = dict(heads.select("episode_id", "extension_count").iter_rows())
     header, *rows = page.tables[-1]
     assert header[0] == "trigger"
+    assert header[-1].endswith("or data's end")
     assert len(rows) == vectors.height > 5
     for cells, row in zip(rows, vectors.iter_rows(named=True), strict=True):
         score = row["outcome_score"]
