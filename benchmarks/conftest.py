@@ -64,7 +64,7 @@ def ticks(raw: Path, make_ticks: Callable[[Path], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def n_ticks(ticks: Path) -> int:
-    """Number of clean ticks; one record in 27 is another contract's."""
+    """Number of clean ticks; one record in 27 is another instrument's."""
     return pl.scan_parquet(ticks).select(pl.len()).collect().item()
 
 

@@ -32,7 +32,7 @@ COLUMNS = (
         pl.UInt32(),
         "id",
         "time",
-        "venue's message number, 0 of a snapshot; sorts events of one time",
+        "venue's message number, 0 of a snapshot timed by when it was made; sorts events of one time",
     ),
     Column(
         "action",
