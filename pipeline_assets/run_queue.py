@@ -1,5 +1,7 @@
 """The instance's run queue: as many runs at once as dates fit the machine, asked every time."""
 
+import os
+
 import dagster as dg
 from dagster._core.run_coordinator import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
@@ -11,7 +13,10 @@ from pipeline_assets.capacity import dates_at_once
 from pipeline_assets.lost_runs import wait_for_run_ends
 from pipeline_assets.settings import all_roots
 
-wait_for_run_ends()  # here, as the daemon loads its run queue before it looks at runs
+# Here, as the daemon loads its run queue before it looks at runs and backfills. A backfill whose code
+# server is gone waits for it, as its runs do; else it fails and takes them off the queue.
+wait_for_run_ends()
+os.environ["DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"] = "1"
 
 BULK = {"lane": "bulk"}
 """The tag of a run that takes many dates at once, as many as fit."""

@@ -198,20 +198,26 @@ def test_runs_of_one_date_follow_one_another(live: Deployment) -> None:
     assert first.end <= second.begin
 
 
-def test_queued_run_waits_for_a_code_server_that_is_gone(live: Deployment) -> None:
+def test_backfill_and_its_queued_run_wait_for_a_code_server_that_is_gone(live: Deployment) -> None:
     day = date(2025, 6, 13)
     deliver(live, day)
     started = dg.DagsterRunStatus.STARTED
     before_it = dg.DagsterRun("bulk", run_id=str(uuid4()), status=started, tags=BULK)
     live.instance.add_run(before_it)
-    run = live.launch("trading_day", {"dagster/partition": str(day)})
+    backfill = live.backfill([day])
+    mine = {"dagster/backfill": backfill}
+    live.eventually(
+        "its run is queued", lambda: [r["status"] for r in live.runs(mine)] == ["QUEUED"]
+    )
     live.kill("code")
+    live.eventually("it is missed", lambda: "location that's failing to load" in live.log("daemon"))
     live.instance.report_run_canceled(before_it)
     live.eventually(
         "the queue waits for it", lambda: "Temporarily skipping runs" in live.log("daemon")
     )
     live.start("code")
-    assert live.end_of_run(run) == "SUCCESS"
+    assert live.end_of_backfill(backfill) == "COMPLETED_SUCCESS"
+    assert [run["status"] for run in live.runs(mine)] == ["SUCCESS"]
 
 
 class Span(NamedTuple):
