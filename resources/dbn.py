@@ -146,7 +146,7 @@ class _File:
                 numbered = self._decode(list(tested), records, rows).with_row_index("row")
                 rows = numbered.filter(predicate)["row"].to_numpy()
             if _identity(self.path) != self._identity:
-                raise DbnError(self.path, "replaced while it was read", "read it again")
+                raise DbnError(self.path, "replaced or removed while it was read", "read it again")
             yield self._decode(names, records, rows)
             if not left:
                 return

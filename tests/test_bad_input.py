@@ -228,7 +228,7 @@ def test_file_replaced_while_it_is_read_is_refused(
 
     reading = next(kernels.readings(read_dbn(path), Instrument("ES"), DAY))
     other.replace(path)
-    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+    with pytest.raises(DbnError, match="replaced or removed while it was read; read it again"):
         deque(reading.batches())
 
     clean(path, out)
@@ -251,7 +251,7 @@ def test_file_replaced_while_its_header_is_read_is_refused(
 
     monkeypatch.setattr(resources.dbn, "read_metadata", and_replace)
     records = scan_dbn(path)
-    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+    with pytest.raises(DbnError, match="replaced or removed while it was read; read it again"):
         records.collect()
     assert scan_dbn(path).collect()["symbol"].unique().to_list() == ["ESU5"]
 
@@ -266,7 +266,7 @@ def test_whatever_tells_a_file_from_another_counts(change: str, tmp_path: Path) 
         path.rename(tmp_path / "before.dbn")
     path.write_bytes(DAY_BYTES + BOOK if change == "size" else DAY_BYTES)
     os.utime(path, ns=(0, 0 if change == "time" else before.st_mtime_ns))
-    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+    with pytest.raises(DbnError, match="replaced or removed while it was read; read it again"):
         records.collect()
 
 
@@ -282,5 +282,5 @@ def test_file_taken_away_while_it_is_read_is_refused(
         return read_metadata(*read)
 
     monkeypatch.setattr(resources.dbn_records, "read_metadata", and_unlink)
-    with pytest.raises(DbnError, match="replaced while it was read; read it again"):
+    with pytest.raises(DbnError, match="replaced or removed while it was read; read it again"):
         records.collect()

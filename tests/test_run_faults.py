@@ -95,7 +95,7 @@ def test_raw_file_replaced_while_read_fails_the_run_which_heals(
         os.replace(shutil.copy(other, raw.with_name("arriving")), raw)
 
     assert place.end_of("replaced") != 0
-    assert f"{raw}: replaced while it was read; read it again" in place.log("replaced")
+    assert f"{raw}: replaced or removed while it was read; read it again" in place.log("replaced")
     assert files(place.lake) == set()
 
     place.materialise("again", DAY)
