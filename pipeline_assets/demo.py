@@ -21,7 +21,7 @@ from pipeline_assets.partitions import trading_days
 from pipeline_assets.settings import all_roots, lake_folder, raw_folder
 from resources.feed import SimulatedFeed
 from resources.lake import LakeDay
-from resources.options import date_option
+from resources.options import date_option, print_on_any_terminal
 from resources.simulated import EVENTS_A_DAY
 
 DAYS = (date(2025, 6, 3), date(2025, 6, 4), date(2025, 6, 5))
@@ -70,6 +70,7 @@ def summary(lake: Path, root: str, day: date) -> dict[str, object]:
 
 def main() -> None:
     """Simulate what is missing, materialise each day, print a table and where the files lie."""
+    print_on_any_terminal()
     load_dotenv(".env", override=True)  # as Dagster's own commands do
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.demo",
@@ -115,7 +116,8 @@ def main() -> None:
             for root in all_roots()
         ]
     with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True,
-                   tbl_hide_column_data_types=True, thousands_separator=","):  # fmt: skip
+                   tbl_hide_column_data_types=True, tbl_formatting="ASCII_MARKDOWN",
+                   thousands_separator=","):  # fmt: skip
         print(pl.DataFrame(rows))
     print(f"raw files: {raw_folder()}\ntables:    {lake_folder()}\nsee them:  make ui")
 

@@ -26,7 +26,7 @@ from pipeline_assets.previews import style
 from pipeline_assets.settings import lake_folder
 from resources.atomic import whole_file
 from resources.lake import LakeDay, UnreadableTable, damage_of
-from resources.options import date_option
+from resources.options import date_option, print_on_any_terminal
 
 _DIRECTIONS = {1: "from below", -1: "from above"}
 
@@ -226,6 +226,7 @@ def _number(value: float | None) -> str:
 
 def main() -> None:
     """Write the page of a day and say where."""
+    print_on_any_terminal()
     load_dotenv(".env", override=True)
     parser = argparse.ArgumentParser(
         prog="python -m pipeline_assets.report",

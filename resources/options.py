@@ -1,6 +1,7 @@
-"""What options of the commands have in common."""
+"""What the commands have in common: dates as options, and what they print."""
 
 import argparse
+import sys
 from datetime import date
 
 
@@ -14,3 +15,8 @@ def date_option(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it YYYY-MM-DD") from None
+
+
+def print_on_any_terminal() -> None:
+    """Have what the terminal's encoding lacks printed as escapes, which else would end the command."""
+    sys.stdout.reconfigure(errors="backslashreplace")

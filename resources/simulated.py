@@ -26,7 +26,7 @@ from databento_dbn import FIXED_PRICE_SCALE, Metadata, Schema, SType
 from kernels.features import MBP10_RTYPE, NS_PER_DAY
 from kernels.instrument import INSTRUMENTS, NEW_YORK
 from resources.atomic import whole_file
-from resources.options import date_option
+from resources.options import date_option, print_on_any_terminal
 from resources.raw_files import DATASET, RawDataMissing, day_file, raw_files
 from resources.simulated_book import BOOK_DTYPE, CENTRE, RECORD_DTYPE
 from resources.simulated_dirt import add_flaws, open_dirt
@@ -269,6 +269,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Write the days named on the command line; print a line for each."""
+    print_on_any_terminal()
     parser = _parser()
     options = vars(parser.parse_args())
     days, raw = options.pop("days"), options.pop("raw")

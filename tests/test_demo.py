@@ -21,7 +21,7 @@ def test_a_day_is_simulated_and_made_and_shown(tmp_path: Path) -> None:
         said = place.log("demo")
         assert f"\n{DAY} ES: raw files, simulated unless they are there ...\n" in said
         ticks, bars = place.rows("clean_ticks", DAY), place.rows("bar5s", DAY)
-        assert f"│ {DAY} ┆ ES   ┆ {ticks:,} ┆ {bars:,} ┆" in said
+        assert f"| {DAY} | ES   | {ticks:,} | {bars:,} |" in said
         assert f"\ntables:    {place.lake}\n" in said
         (run,) = place.instance.get_runs()
         assert (run.job_name, run.tags["dagster/partition"]) == ("trading_day", str(DAY))

@@ -239,18 +239,20 @@ def test_a_page_replaces_the_one_before_it_whole(tmp_path):
 
 
 def test_the_command_writes_the_page_and_says_where(day, tmp_path):
-    """In a process of its own, as a user runs it."""
+    """In a process of its own, as a user runs it, on a terminal that cannot print the folder."""
+    folder = tmp_path / "β"
+    folder.mkdir()
     arguments = [str(DAY), "--root=es", f"--lake={day.lake}"]
     done = subprocess.run(
         [sys.executable, "-m", "pipeline_assets.report", *arguments],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    written = tmp_path / f"report-ES-{DAY}.html"
-    assert done.stdout.strip() == str(written)
+    written = folder / f"report-ES-{DAY}.html"
+    assert done.stdout.strip() == str(written).replace("β", "\\u03b2")
     assert Page(written.read_text(encoding="utf-8")).pictures
 
 
