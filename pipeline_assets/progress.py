@@ -185,7 +185,8 @@ def date_of_key(key: str) -> tuple[str, str]:
 def _crash(message: str) -> str:
     """How a date's process ended, by Dagster's message `... step one_date[...] was terminated ...`."""
     how = message.partition("] ")[2].partition(". ")[0].rstrip(".")
-    advice = "; if memory ran out, lower MBP10_DATES_AT_ONCE" if "SIGKILL" in how else ""
+    may_be_memory = "SIGKILL" in how or "SIGABRT" in how
+    advice = "; if memory ran out, lower MBP10_DATES_AT_ONCE" if may_be_memory else ""
     return f"its process {how}{advice}" if how else message
 
 

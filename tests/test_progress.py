@@ -11,7 +11,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 
 from pipeline_assets.bulk import bulk
 from pipeline_assets.definitions import defs
-from pipeline_assets.progress import Summary, _reason, key_of_date
+from pipeline_assets.progress import Summary, _crash, _reason, key_of_date
 
 
 def test_dates_that_never_began_are_not_done() -> None:
@@ -28,6 +28,20 @@ def test_why_a_plan_failed_is_shown(capfd: pytest.CaptureFixture) -> None:
     )
     assert not run.success
     assert "no session on 2025-06-07 (Saturday)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("signal", "advice"),
+    [
+        ("9 (SIGKILL)", "; if memory ran out, lower MBP10_DATES_AT_ONCE"),
+        ("6 (SIGABRT)", "; if memory ran out, lower MBP10_DATES_AT_ONCE"),
+        ("11 (SIGSEGV)", ""),
+    ],
+)
+def test_a_crash_that_may_be_for_want_of_memory_says_so(signal: str, advice: str) -> None:
+    """The system kills, below a limit of the process's own Polars and Numba abort."""
+    how = f"process for step one_date[ES_2025_06_05] was terminated by signal {signal}."
+    assert _crash(how) == f"its process was terminated by signal {signal}{advice}"
 
 
 def test_an_interrupt_is_called_so_though_polars_made_an_error_of_it() -> None:
