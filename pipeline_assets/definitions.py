@@ -11,10 +11,17 @@ from pipeline_assets.order_book import Contract, order_book_assets
 from pipeline_assets.panel import PanelLake
 from pipeline_assets.schedule import evening
 from pipeline_assets.sensor import deliveries
-from pipeline_assets.settings import all_roots, instruments, lake_folder, raw_feed
+from pipeline_assets.settings import (
+    all_roots,
+    instruments,
+    lake_folder,
+    raw_feed,
+    refuse_unread_home,
+)
 from pipeline_assets.warm_runs import fork_runs
 from resources.machine import dates_override
 
+refuse_unread_home()
 dates_override()  # If it is senseless, that is told now, not by a run queue that stands still.
 fork_runs()
 

@@ -20,5 +20,5 @@ def open_instance() -> dg.DagsterInstance:
         why = getattr(error, "orig", error)
         sys.exit(
             f"error: no records can be kept in DAGSTER_HOME, {home}: {why}; it must be a folder to"
-            " write to, its path short and without ? and %"
+            " write to, its path short and without %"
         )

@@ -1,5 +1,6 @@
 """What the environment decides: where files come from and lie, which roots and contracts there are."""
 
+import glob
 import math
 import os
 import re
@@ -33,6 +34,20 @@ def lake_folder() -> Path:
         ValueError: if it is set to nothing.
     """
     return _folder("MBP10_LAKE", _DATA / "lake")
+
+
+def refuse_unread_home() -> None:
+    """Refuse a `DAGSTER_HOME` whose dagster.yaml Dagster would leave unread, and say nothing.
+
+    Raises:
+        ValueError: if Dagster takes its path for a pattern of names.
+    """
+    home = os.environ.get("DAGSTER_HOME", "")
+    if glob.escape(home) != home:
+        raise ValueError(
+            f"DAGSTER_HOME is {home}, where Dagster finds no dagster.yaml; rename what has [ * or ?"
+            " in its name, or set it to another folder"
+        )
 
 
 def _folder(variable: str, default: Path) -> Path:

@@ -1,5 +1,6 @@
 """The first run: what it makes and says, and that what stands in its way is told in a line."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,23 @@ def test_a_senseless_setting_is_told_in_a_line(tmp_path: Path) -> None:
     assert run.stderr.count("\n") == 1
 
 
+def test_a_home_that_dagster_takes_for_a_pattern_is_told_in_a_line(tmp_path: Path) -> None:
+    """Its dagster.yaml would be left unread: no retries, and as many dates at once as there are."""
+    home = tmp_path / "quant [1]"
+    home.mkdir()
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
+    run = subprocess.run(
+        [sys.executable, "-m", "pipeline_assets.demo"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY), "DAGSTER_HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"error: DAGSTER_HOME is {home}, where Dagster finds no dagster.")
+    assert run.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("home", "complaint"),
     [
@@ -81,7 +99,7 @@ def test_commands_help_without_docstrings(
 @pytest.mark.parametrize(
     ("home", "complaint"),
     [
-        ("a?b", "no records can be kept in DAGSTER_HOME, "),
+        ("deep/" * 100, "no records can be kept in DAGSTER_HOME, "),
         ("home", "cannot write to /dev/null: "),
     ],
 )
@@ -92,7 +110,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(
     command: Callable[..., Ended],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / home).mkdir()
+    (tmp_path / home).mkdir(parents=True)
     (tmp_path / home / "dagster.yaml").touch()
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / home))
     monkeypatch.setenv("MBP10_RAW", "/dev/null")
