@@ -1,5 +1,6 @@
 """Files that appear complete under their name, or not at all."""
 
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def _sync(path: Path) -> None:
 
 
 def _remove_orphans(path: Path) -> None:
-    for part in path.parent.glob(f".{path.name}.*.*"):
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.*"):
         pid = part.name.split(".")[-2]
         with suppress(FileNotFoundError):
             if pid.isdecimal() and not is_alive(int(pid), part.stat().st_mtime):

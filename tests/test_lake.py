@@ -128,7 +128,8 @@ def test_killed_writer_leaves_the_former_table_and_the_next_clears_up(table: Pat
 
 
 def test_what_a_killed_writer_left_is_cleared_up_though_its_number_is_in_use(table: Path) -> None:
-    """In a container every start may have the same one."""
+    """In a container every start may have the same one; and a name is no pattern."""
+    table = table.rename(table.with_name("bar**5s [1].parquet"))
     left, strange = (table.with_name(f".{table.name}.{pid}.0") for pid in (os.getpid(), "x"))
     for part in (left, strange):
         part.touch()
