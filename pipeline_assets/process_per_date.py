@@ -145,18 +145,18 @@ def _tagged(
 
 
 def end_with_the_run() -> None:
-    """Have this process, a step's, end as soon as the run's is gone.
+    """Have this process, a step's, end as soon as the run's is gone, if that is another.
 
     It would do its work for nobody: its events have no reader left, and as soon as they fill
     their pipe it would wait for one for ever.
     """
-    run = multiprocessing.parent_process()
 
-    def watch() -> None:
+    def watch(run: BaseProcess) -> None:
         run.join()
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    if run := multiprocessing.parent_process():
+        threading.Thread(target=watch, args=(run,), daemon=True).start()
 
 
 def share_cores(run: dg.DagsterRun) -> None:
