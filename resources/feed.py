@@ -55,6 +55,7 @@ class FolderFeed:
 
         Raises:
             RawDataMissing: if there is none.
+            UnreadableFolder: if that cannot be known.
             DbnError: if one cannot be read or is of another schema.
         """
         files = raw_files(self.folder, root, day)

@@ -1,5 +1,7 @@
 """How a day's raw files are named, and which there are."""
 
+import os
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +11,10 @@ DATASET = "GLBX.MDP3"
 
 class RawDataMissing(FileNotFoundError):
     """No raw file of a root and day; the message says where it was looked for and what to do."""
+
+
+class UnreadableFolder(PermissionError):
+    """A folder of raw files that may not be read; the message says why and what to do."""
 
 
 def day_file(folder: Path, root: str, day: date) -> Path:
@@ -30,8 +36,10 @@ def raw_files(raw: Path, root: str, day: date) -> list[Path]:
 
     Raises:
         RawDataMissing: if there is none.
+        UnreadableFolder: if that cannot be known.
     """
     folder = raw / root
+    _refuse_unreadable(folder)
     found = sorted(path for path in dbn_files(folder) if f"{day:%Y%m%d}" in path.name)
     files = {path.name.removesuffix(".zst"): path for path in found}
     if not files:
@@ -40,3 +48,15 @@ def raw_files(raw: Path, root: str, day: date) -> list[Path]:
             f" put the day's MBP-10 file there"
         )
     return [files[name] for name in sorted(files)]
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Refuse a folder whose files cannot be listed: to `glob` it is empty, and all would be bought again."""
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.scandir(folder).close()
+    except PermissionError as error:
+        raise UnreadableFolder(
+            f"raw files cannot be looked for: {error}; let this user, or on macOS this terminal, read"
+            " the folder"
+        ) from error

@@ -273,12 +273,11 @@ def main() -> None:
     parser = _parser()
     options = vars(parser.parse_args())
     days, raw = options.pop("days"), options.pop("raw")
-    for day in days:
-        with suppress(RawDataMissing):
-            there = ", ".join(map(str, raw_files(raw, options["root"], day)))
-            parser.error(f"{there} is there; delete it, or name another folder with --raw")
     try:
         for day in days:
+            with suppress(RawDataMissing):
+                there = ", ".join(map(str, raw_files(raw, options["root"], day)))
+                parser.error(f"{there} is there; delete it, or name another folder with --raw")
             _usual_rates(day)
         for day in days:
             started = time.perf_counter()

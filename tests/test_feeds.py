@@ -1,7 +1,10 @@
 """Feeds that need no network, and the settings that choose a feed."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from databento_dbn import Schema
@@ -11,7 +14,7 @@ from pipeline_assets.settings import instruments, lake_folder, raw_feed, raw_fol
 from resources.databento_feed import DatabentoFeed
 from resources.dbn import DbnError, scan_dbn
 from resources.feed import FolderFeed, SimulatedFeed, count_records
-from resources.raw_files import RawDataMissing, dbn_files, raw_files
+from resources.raw_files import RawDataMissing, UnreadableFolder, dbn_files, raw_files
 from tests.conftest import DAY
 from tests.databento_server import EVENTS, NAME
 from tests.dbn_files import book_record, header
@@ -51,6 +54,14 @@ def test_of_a_file_in_two_forms_the_compressed_one_is_taken_and_no_hidden_one(
 def test_folder_feed_without_a_file_says_where_it_looked(tmp_path):
     said = rf"ES for 2025-06-05.*{tmp_path}.*put the day's MBP-10 file there"
     with pytest.raises(RawDataMissing, match=said):
+        FolderFeed(tmp_path).fetch("ES", DAY)
+
+
+def test_a_folder_that_may_not_be_read_is_not_called_empty(tmp_path, monkeypatch):
+    """Its files would be bought again."""
+    refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "ES"))
+    monkeypatch.setattr(os, "scandir", Mock(side_effect=refused))
+    with pytest.raises(UnreadableFolder, match=rf"denied: '{tmp_path}/ES'; let this user"):
         FolderFeed(tmp_path).fetch("ES", DAY)
 
 
