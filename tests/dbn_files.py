@@ -11,10 +11,10 @@ import zstandard
 from databento_dbn import UNDEF_TIMESTAMP, Action, BidAskPair, Schema, Side, SType
 
 import resources.dbn_records
+from kernels.features import NS_PER_DAY
 from resources.dbn import SCHEMA
 from tests.conftest import DAY
 
-NS_PER_DAY = 86_400_000_000_000
 MIDNIGHT = (DAY - date(1970, 1, 1)).days * NS_PER_DAY
 NEXT_DAY = DAY + timedelta(days=1)
 IDS = {"ESM5": 42, "ESU5": 43}

@@ -21,6 +21,7 @@ from databento_dbn import UNDEF_TIMESTAMP, Schema, SType
 import kernels
 import resources.dbn
 import resources.dbn_records
+from kernels.features import NS_PER_DAY
 from kernels.instrument import Instrument
 from pipeline_assets.stages import STAGES
 from resources.dbn import DbnError, read_dbn, scan_dbn
@@ -30,7 +31,6 @@ from tests.dbn_files import (
     IDS,
     MIDNIGHT,
     NEXT_DAY,
-    NS_PER_DAY,
     book_record,
     header,
     patched,

@@ -17,6 +17,7 @@ from databento_dbn import UNDEF_PRICE, UNDEF_TIMESTAMP, Action, BidAskPair, Side
 from polars.testing import assert_frame_equal
 
 import resources.dbn_records
+from kernels.features import NS_PER_DAY
 from resources.dbn import SCHEMA, DbnError, read_dbn, scan_dbn
 from resources.dbn_records import BLOCK_RECORDS
 from tests.conftest import DAY
@@ -24,7 +25,6 @@ from tests.dbn_files import (
     MAPPING,
     MIDNIGHT,
     NEXT_DAY,
-    NS_PER_DAY,
     book_record,
     header,
     patched,
