@@ -153,7 +153,7 @@ def expiry(symbol: str, root: str, day: date) -> tuple[int, int] | None:
 
     A year of one or two digits is the first one not before the day.
     """
-    match = re.fullmatch(rf"{re.escape(root)}([{_MONTH_CODES}])(\d{{1,2}})", symbol)
+    match = re.fullmatch(rf"{re.escape(root)}([{_MONTH_CODES}])([0-9]{{1,2}})", symbol)
     if match is None:
         return None
     month, digits = _MONTH_CODES.index(match[1]) + 1, match[2]
@@ -195,5 +195,5 @@ def _choose(
 def _is_spread(symbol: str, root: str) -> bool:
     """Whether a symbol combines a root's contracts, as `ESM5-ESU5`; true of its options too."""
     legs = _SPREAD_SEPARATORS.split(symbol)
-    contract = re.compile(rf"{re.escape(root)}([{_MONTH_CODES}]\d{{1,2}})?")
+    contract = re.compile(rf"{re.escape(root)}([{_MONTH_CODES}][0-9]{{1,2}})?")
     return len(legs) > 1 and any(map(contract.fullmatch, legs))

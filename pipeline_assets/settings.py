@@ -105,7 +105,7 @@ def as_roll_rule(text: str, name: str) -> str:
         ValueError: if it can be no rule.
     """
     rule = text.lower() if text.lower() in ("volume", "calendar") else text.upper()
-    if not re.fullmatch(r"volume|calendar|[A-Z]+\d{1,2}", rule):
+    if not re.fullmatch(r"volume|calendar|[A-Z]+[0-9]{1,2}", rule):
         raise ValueError(f"{name} is {text!r}; set it to volume, calendar or a contract like ESM5")
     return rule
 

@@ -136,7 +136,7 @@ def test_roll_rules_are_taken_in_either_case(rule, settings):
         assert roll_rule() == rule
 
 
-@pytest.mark.parametrize("rule", ["", "volumes", "front", "ES"])
+@pytest.mark.parametrize("rule", ["", "volumes", "front", "ES", "ESM\u0665"])
 def test_senseless_roll_rule_is_refused(rule, settings):
     settings(ROLL=rule)
     with pytest.raises(ValueError, match=f"MBP10_ROLL is '{rule}'; set it to volume, calendar or"):

@@ -84,6 +84,7 @@ def test_named_contract_is_kept_though_less_traded():
         ("ESA5", DAY, None),
         ("MESM5", DAY, None),
         ("ES", DAY, None),
+        ("ESM\u0665", DAY, None),
     ],
 )
 def test_expiry_is_the_first_one_not_before_the_day(symbol, day, expected):
