@@ -54,10 +54,11 @@ class DatabentoFeed:
             return fetched("databento", kept, downloaded=False)
         if datetime.now(UTC).date() <= day:
             raise DownloadError(root, day, "the day is not over", "download it after midnight UTC")
-        key = os.environ.get(KEY, "").strip()
+        key, keys = os.environ.get(KEY, "").strip(), "https://databento.com/portal/keys"
         if not key:
-            keys = "https://databento.com/portal/keys"
             raise DownloadError(root, day, f"{KEY} is not set", f"export a key from {keys}")
+        if not key.isascii():
+            raise DownloadError(root, day, f"{KEY} is masked or mistyped", f"copy it from {keys}")
 
         _take_proxies_from_the_environment()
         from databento import Historical  # a second, as it imports pandas

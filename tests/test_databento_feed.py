@@ -193,6 +193,12 @@ def test_a_missing_key_is_told_and_nothing_asked(key, feed, api, monkeypatch):
     assert api.log == []
 
 
+def test_a_masked_key_is_told_and_nothing_asked(feed, api, monkeypatch):
+    monkeypatch.setenv(KEY, "db-" + "\u2022" * 29)
+    fails_with(feed, f"{KEY} is masked", "https://databento.com/portal/keys")
+    assert api.log == []
+
+
 @pytest.mark.parametrize("days_from_today", [0, 1])
 def test_day_that_is_not_over_is_not_asked_for(days_from_today, feed, api):
     day = datetime.now(UTC).date() + timedelta(days=days_from_today)
