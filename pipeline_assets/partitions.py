@@ -3,8 +3,10 @@
 from datetime import date, datetime, time
 
 import dagster as dg
-import exchange_calendars
 import pandas as pd
+from exchange_calendars.exchange_calendar import HolidayCalendar
+from exchange_calendars.exchange_calendar_cmes import CMESExchangeCalendar
+from exchange_calendars.us_holidays import USJuneteenth
 
 FIRST_DAY = "2010-06-07"
 """The first weekday of Databento's CME history."""
@@ -12,7 +14,16 @@ FIRST_DAY = "2010-06-07"
 _WEEKENDS = "0 0 * * 0,6"
 
 
-_CALENDAR = exchange_calendars.get_calendar("CMES", start=FIRST_DAY)
+class _IndexFutures(CMESExchangeCalendar):
+    """The library's calendar, with the half day that it lacks."""
+
+    @property
+    def special_closes(self) -> list[tuple[time, HolidayCalendar]]:
+        """Closes before the usual one, in Chicago."""
+        return [*super().special_closes, (time(12), HolidayCalendar([USJuneteenth]))]
+
+
+_CALENDAR = _IndexFutures(start=FIRST_DAY)
 
 
 def _holidays() -> dict[date, str]:

@@ -159,8 +159,19 @@ def test_what_is_open_is_a_partition() -> None:
         (date(2025, 12, 11), 23),
         (date(2025, 7, 4), 17),
         (date(2025, 11, 28), 18),
+        (date(2026, 6, 19), 17),
+        (date(2027, 6, 18), 17),
+        (date(2021, 6, 18), 22),
     ],
-    ids=["summer", "winter", "half day in summer", "half day in winter"],
+    ids=[
+        "summer",
+        "winter",
+        "half day in summer",
+        "half day in winter",
+        "Juneteenth",
+        "Juneteenth, a Saturday",
+        "before CME kept Juneteenth",
+    ],
 )
 def test_a_session_closes_by_new_yorks_clock_earlier_on_half_days(day: date, hour: int) -> None:
     assert session_close(day) == datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
