@@ -59,12 +59,14 @@ def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
         if before.get(key) == digest:
             seen[key] = digest
             continue
+        if is_late or days_read == DAYS_A_TICK:
+            continue
         if why := _why_ignored(label):
             names = ", ".join(name for name, _, _ in files)
             context.log.info(f"{root}: {names} ignored, {why}")
             seen[key] = digest
             continue
-        if is_late or days_read == DAYS_A_TICK or not _are_settled(files):
+        if not _are_settled(files):
             continue
         try:
             requests += _wanted(context.instance, root, date.fromisoformat(label))

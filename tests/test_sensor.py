@@ -124,6 +124,18 @@ def test_slow_reading_leaves_days_to_the_next_time(
     assert [sensor.days() for _ in range(3)] == [["2025-06-05"], ["2025-06-06"], []]
 
 
+def test_files_that_have_to_wait_are_not_judged_again_and_again(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("pipeline_assets.sensor.DAYS_A_TICK", 1)
+    sunday = "glbx-20250608.dbn"
+    for name in (NAME, NAME.replace("0605", "0606"), sunday):
+        sensor.put(name)
+    for days, is_judged in [(["2025-06-05"], False), (["2025-06-06"], False), ([], True)]:
+        assert sensor.days() == days
+        assert (sunday in capfd.readouterr().err) == is_judged
+
+
 def test_every_change_of_content_is_another_run(sensor: Sensor) -> None:
     keys = []
     for age, content in enumerate([b"first", b"second", b"first"]):
