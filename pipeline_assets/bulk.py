@@ -111,7 +111,7 @@ def chosen_days(config: Backfill) -> list[str]:
         closed = {day: why for day in config.dates if (why := why_closed(date.fromisoformat(day)))}
         if closed:
             raise dg.Failure(
-                f"no session on {', '.join(f'{d} ({why})' for d, why in closed.items())}"
+                f"no trading day: {', '.join(f'{d} ({why})' for d, why in closed.items())}"
             )
         _refuse_others("trading days", config.dates, known)
         return sorted(set(config.dates))

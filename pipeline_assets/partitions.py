@@ -27,7 +27,10 @@ _CALENDAR = _IndexFutures(start=FIRST_DAY)
 
 
 def _holidays() -> dict[date, str]:
-    """Weekdays without a session of CME's equity index futures, until a year from now, by name."""
+    """Weekdays that are no trading days, by name, until a year from now.
+
+    CME's equity index futures have no session then, or one that ends by 09:30 New York.
+    """
     first, last = _CALENDAR.first_session, _CALENDAR.last_session
     names = _CALENDAR.regular_holidays.holidays(first, last, return_name=True)
     closed = pd.bdate_range(first, last).difference(_CALENDAR.sessions)
@@ -45,7 +48,7 @@ trading_days = dg.DailyPartitionsDefinition(
 
 
 def why_closed(day: date) -> str | None:
-    """The holiday's name or the weekend day on which the market is closed; None if it is open."""
+    """The holiday's name or the weekend day; None if it is a trading day."""
     return _HOLIDAYS.get(day) or (f"{day:%A}" if day.weekday() >= 5 else None)
 
 

@@ -47,7 +47,9 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
         return wanted
     closed = why_closed(day)
     return dg.SkipReason(
-        f"no session on {day}: {closed}" if closed else f"{day} is done, under way or was canceled"
+        f"{day} is no trading day: {closed}"
+        if closed
+        else f"{day} is done, under way or was canceled"
     )
 
 

@@ -27,7 +27,7 @@ from resources.lake import table_path
         ({"start": "2025-06-07", "end": "2025-06-08"}, "no trading day from 2025-06-07"),
         ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),
         ({"start": "2025-06-31", "end": "2025-07-04"}, "'2025-06-31' is not a date"),
-        ({"dates": ["2025-06-05", "2025-06-07"]}, "no session on 2025-06-07 (Saturday)"),
+        ({"dates": ["2025-06-05", "2025-06-07"]}, "no trading day: 2025-06-07 (Saturday)"),
         ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
         ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
         ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),

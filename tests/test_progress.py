@@ -27,7 +27,7 @@ def test_why_a_plan_failed_is_shown(capfd: pytest.CaptureFixture) -> None:
         run_config={"dates": ["2025-06-07"]}, raise_on_error=False
     )
     assert not run.success
-    assert "no session on 2025-06-07 (Saturday)" in capfd.readouterr().err
+    assert "no trading day: 2025-06-07 (Saturday)" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
