@@ -77,7 +77,14 @@ def _wanted(
 
 
 def _latest_run(instance: dg.DagsterInstance, root: str, day: date) -> dg.DagsterRun | None:
-    """The latest run that was to make a root's day, or several roots'."""
+    """The latest run that was to make a root's day, or several roots'.
+
+    One not yet queued is none: a daemon killed as it asks for runs leaves it so. Asked for again by
+    the same tick, it is the one that Dagster queues.
+    """
     of_day = dg.RunsFilter(job_name=trading_day.name, tags={"date": str(day)})
-    runs = instance.get_runs(of_day)
-    return next((run for run in runs if root in run.tags.get("root", "").split(",")), None)
+    for run in instance.get_runs(of_day):
+        is_queued = run.status is not dg.DagsterRunStatus.NOT_STARTED
+        if is_queued and root in run.tags.get("root", "").split(","):
+            return run
+    return None

@@ -73,6 +73,13 @@ def test_what_dagster_will_retry_has_not_failed_yet(instance: dg.DagsterInstance
         assert isinstance(asked_for(instance), dg.SkipReason) == (will_retry == "true")
 
 
+def test_a_run_that_a_killed_daemon_left_unqueued_is_asked_for_again(
+    instance: dg.DagsterInstance,
+) -> None:
+    add_run(instance, "ES", dg.DagsterRunStatus.NOT_STARTED)
+    assert [run.tags["root"] for run in asked_for(instance)] == ["ES", "NQ"]
+
+
 def test_a_day_that_another_lane_has_made_is_done(instance: dg.DagsterInstance) -> None:
     """By a run of several roots, as one of the job in the UI is, or by the bulk job."""
     add_run(instance, "NQ,RTY", dg.DagsterRunStatus.SUCCESS)
