@@ -30,6 +30,7 @@ def main() -> None:
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._utils.interrupts import capture_interrupts
+    from sqlalchemy.exc import OperationalError
 
     try:
         from pipeline_assets import definitions
@@ -49,8 +50,14 @@ def main() -> None:
     loaded = ReconstructableRepository.for_module(definitions.__name__, "defs")
     job = loaded.get_reconstructable_job(bulk.name)
     with instance, _without_starts_of_processes(instance) as quiet, capture_interrupts():
-        result = dg.execute_job(job, quiet, config, tags=UNDER_ITS_JOB)
-        became = summary_of(quiet, result.run_id)
+        try:
+            result = dg.execute_job(job, quiet, config, tags=UNDER_ITS_JOB)
+            became = summary_of(quiet, result.run_id)
+        except OperationalError as error:
+            sys.exit(
+                f"error: no more records can be kept in DAGSTER_HOME: {error.orig}; make room, or"
+                " end what locks its databases, and start the command again"
+            )
         if not result.success:
             sys.exit(f"error: run {result.run_id} failed: {became or 'see the error above'}")
         print(became or "nothing to do")

@@ -2,10 +2,12 @@
 
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -203,6 +205,20 @@ def test_a_mistake_is_told_before_a_run_begins(
     told = without_server(*options.split())
     assert told.code == 1
     assert told.err.startswith(f"error: {complaint}")
+
+
+def test_records_locked_by_another_are_told_in_a_line(
+    place: Place, without_server: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert place.instance.get_runs_count() == 0
+    with closing(sqlite3.connect(place.home / "history" / "runs.db")) as other:
+        other.execute("begin immediate")
+        monkeypatch.chdir(REPOSITORY)
+        monkeypatch.setenv("DAGSTER_HOME", str(place.home))
+        told = without_server(f"--dates={THERE}")
+    assert told.code == 1
+    (line,) = told.err.splitlines()
+    assert line.startswith("error: no more records can be kept in DAGSTER_HOME: database is locked")
 
 
 @pytest.mark.parametrize(
