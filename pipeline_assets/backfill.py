@@ -30,7 +30,7 @@ def main() -> None:
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._utils.interrupts import capture_interrupts
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DatabaseError
 
     try:
         from pipeline_assets import definitions
@@ -53,10 +53,10 @@ def main() -> None:
         try:
             result = dg.execute_job(job, quiet, config, tags=UNDER_ITS_JOB)
             became = summary_of(quiet, result.run_id)
-        except OperationalError as error:
+        except DatabaseError as error:
             sys.exit(
-                f"error: no more records can be kept in DAGSTER_HOME: {error.orig}; make room, or"
-                " end what locks its databases, and start the command again"
+                f"error: no more records can be kept in DAGSTER_HOME: {error.orig}; make room,"
+                " end what locks its databases or restore them, and start the command again"
             )
         if not result.success:
             sys.exit(f"error: run {result.run_id} failed: {became or 'see the error above'}")

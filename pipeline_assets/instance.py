@@ -4,7 +4,7 @@ import os
 import sys
 
 import dagster as dg
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 
 def open_instance() -> dg.DagsterInstance:
@@ -16,9 +16,9 @@ def open_instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.get()
     except dg.DagsterError as error:
         sys.exit(f"error: {error}")
-    except (OSError, OperationalError) as error:
+    except (OSError, DatabaseError) as error:
         why = getattr(error, "orig", error)
         sys.exit(
             f"error: no records can be kept in DAGSTER_HOME, {home}: {why}; it must be a folder to"
-            " write to, its path short and without %"
+            " write to, its path short and without %, its databases whole"
         )

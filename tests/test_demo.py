@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import dagster as dg
 import pytest
 
 from pipeline_assets import demo, report
@@ -84,6 +85,22 @@ def test_an_instance_that_is_not_there_is_told_in_a_line(
     told = command(demo.main)
     assert told.code == 1
     assert told.err.startswith(f"error: {complaint}")
+    assert told.err.count("\n") == 1
+
+
+def test_records_that_are_damaged_are_told_in_a_line(
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    command: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert instance.get_runs_count() == 0
+    (tmp_path / "history" / "runs.db").write_bytes(b"not a database" * 1_000)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    told = command(demo.main)
+    assert told.code == 1
+    assert told.err.startswith("error: no records can be kept in DAGSTER_HOME, ")
+    assert "file is not a database; " in told.err
     assert told.err.count("\n") == 1
 
 
