@@ -27,7 +27,7 @@ _BAR = pl.col("bar_index_in_episode")
 
 
 def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFrame:
-    """The features of each bar of each episode relative to its level.
+    """Features of each bar of each episode, relative to its level.
 
     Columns marked (future), all inherited, use bars after the trigger; `setup_` columns use bars up to
     it. Keys and all measured from the level reveal the touch and, before `valid_from`, a level not yet

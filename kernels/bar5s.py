@@ -118,7 +118,7 @@ class BarsSoFar:
 
 
 def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
-    """5-second bars of one day's clean ticks: 256 features a bar, a gapless grid.
+    """5-second bars of one day's clean ticks: 256 features a bar, on a gapless grid.
 
     Args:
         ticks: `clean_ticks`, sorted by (ts_event, sequence); read in batches, so memory does not

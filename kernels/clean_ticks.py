@@ -113,7 +113,7 @@ class Reading:
 
 
 def clean_ticks(records: Iterable[pl.DataFrame], instrument: Instrument, day: date) -> CleanTicks:
-    """The records of a day's one contract, sorted by (ts_event, sequence), ties in file order.
+    """The records of one contract of a day, sorted by (ts_event, sequence), ties in file order.
 
     The last of `readings`, in memory: its Args and Raises hold here. Returns: `CleanTicks`.
     """

@@ -127,7 +127,7 @@ def _episodes(distance, has_trade, volume, valid_from, end) -> np.ndarray:
 def level_episodes(
     bars: pl.DataFrame, levels: pl.DataFrame, day: date, point: float = 1.0
 ) -> pl.DataFrame:
-    """The bars around every touch of a session level, an episode a touch.
+    """The bars around every touch of a session level, one episode per touch.
 
     Args:
         bars: table `bar5s` of the day.

@@ -18,7 +18,7 @@ _EDGE_BARS = 3
 
 
 def setup_vectors(approach: pl.DataFrame) -> pl.DataFrame:
-    """Setup vectors of a day, one row an episode, from bars up to its trigger only.
+    """Setup vectors of a day, one row per episode, from bars up to its trigger only.
 
     Args:
         approach: table `approach_features` of the day.

@@ -35,14 +35,14 @@ PLACEHOLDERS = {
     "near": NEAR_BANDS,
     "w": tuple(map(str, WINDOWS)),
 }
-"""What stands in a row for columns that differ in one part of their name only, and for which."""
+"""Placeholders in the name of a row of columns that differ in that part only, and the parts."""
 
 _REPEATED = {
     "level": (r"(?<=[_l])0\d(?=_|$)", r"(?<=level )\d"),
     "band": (r"p\d+_\d+", r"p\d+_\d+"),
     "w": (r"(?<=_w)\d+$", r"(?<=t-)\d+|(?<=\) / )\d+|(?<=_w)\d+"),
 }
-"""The repeated part, as names and as meanings have it."""
+"""Patterns of the repeated part, in names and in meanings."""
 
 _CARRIED = {"level_episodes": "bar5s", "approach_features": "level_episodes"}
 """Tables that hold another's columns unchanged."""
@@ -55,21 +55,21 @@ _SYMBOLS = {
     "px": "price of a level or event",
     "L": "price of the session level",
     "x[t], x[t-w]": "a series at this bar and w bars before",
-    "_eob, _twa, _sum": "at the bar's end; time-weighted over the bar; over the bar's records",
-    "(future)": "tells what came after the trigger; no other column does",
+    "_eob, _twa, _sum": "at the bar's end; time-weighted average over the bar; over the bar's records",
+    "(future)": "uses what came after the trigger; no other column does",
     "third": "of n bars max(1, n // 3) are early, as many mid, the rest late",
 }
 
 
 class Row(NamedTuple):
-    """Columns told in one row: `shown` has a placeholder where they differ."""
+    """Columns that share a row: `shown` has a placeholder where they differ."""
 
     shown: Column
     columns: tuple[Column, ...]
 
 
 def fold(columns: Iterable[Column]) -> Iterator[Row]:
-    """Columns in order, those that differ in level, band or window only in one row."""
+    """Rows of columns, in order; those that differ only in level, band or window share one."""
     alike: dict[Column, list[tuple[str, Column]]] = {}
     for column in columns:
         template, part = _template(column)
@@ -102,7 +102,7 @@ def _filled(template: Column, placeholder: str) -> Column:
 
 
 def page() -> str:
-    """The page's Markdown: contents, words, a table of columns an asset, the vector's dimensions."""
+    """The page's Markdown: contents, words, each asset's table of columns, the vector's dimensions."""
     sections = [_head(), _words(), *(_table(name) for name in TABLES), _vector()]
     return "\n\n".join(sections) + "\n"
 
@@ -122,7 +122,7 @@ def _head() -> str:
             "",
             "Every column of every table, from the catalogue ([kernels/features.py]"
             "(../kernels/features.py)). Written by `make docs`; do not edit.",
-            "What a single line cannot say is in [definitions.md](definitions.md).",
+            "What does not fit on one line is in [definitions.md](definitions.md).",
             "",
             *contents,
         ]
@@ -149,15 +149,15 @@ def _words() -> str:
             "## Words",
             "Columns that differ only in level, band or window share a row:",
             _markdown(("in a name", "stands for"), places.items()),
-            "A band holds what lies d points from the microprice (from the level where the formula"
-            " says so, d > 0 then):",
+            "A band holds what lies d points from the microprice (or from the level, d > 0, where the"
+            " formula says so):",
             _markdown(("band", "distance"), bands.items()),
-            "Missing is null, never NaN. A ratio whose denominator is 0 is 0. The book of a bar is"
-            " the latest with two sides; before the first everything taken from it is null.",
+            "Missing is null, never NaN. A ratio whose denominator is 0 is 0. A bar's book is the"
+            " latest two-sided one; before the first, everything taken from it is null.",
             _markdown(("symbol", "meaning"), _SYMBOLS.items()),
             _markdown(("unit", "meaning"), UNITS.items()),
             "A unit may be per bar (`/bar`) or per bar squared (`/bar^2`).",
-            _markdown(("family", "what it tells"), FAMILIES.items()),
+            _markdown(("family", "what it says"), FAMILIES.items()),
         ]
     )
 

@@ -63,7 +63,7 @@ def _derivatives() -> Columns:
             f"deriv_{name}_d{order}_w{w}",
             f"{unit}/bar" if order == 1 else f"{unit}/bar^2",
             "derivative",
-            f"(x[t] - x[t-{w}]) / {w}, x = {x}; null where the episode's history is short",
+            f"(x[t] - x[t-{w}]) / {w}, x = {x}; null until the episode has enough bars",
         )
 
 
@@ -117,7 +117,7 @@ _BEYOND = {
     "above": ("ask", "px > L", "(px - L) / point"),
     "below": ("bid", "px < L", "(L - px) / point"),
 }
-"""Of depth above and below the level: side, which prices, and how far they are."""
+"""For depth above and below the level: side, which prices, and how far away they are."""
 
 
 def _level_depth() -> Columns:
@@ -154,7 +154,7 @@ def _level_flow() -> Columns:
 
     yield flow(
         "toward_net",
-        f"{net('ask', 'bid')}: orders in the way to L, which price must eat to reach it;"
+        f"{net('ask', 'bid')}: orders that price must eat through to reach L;"
         " positive if they grew",
     )
     yield flow(
@@ -174,14 +174,14 @@ def _setup() -> Columns:
     yield setup("min_dist_pts", "points", f"min of |{dist}|")
     yield setup("max_dist_pts", "points", f"max of |{dist}|")
     yield setup("dist_range_pts", "points", "bar5s_setup_max_dist_pts - bar5s_setup_min_dist_pts")
-    yield setup("approach_bars", "bars", f"bars with |{dist}| less than the bar before", I32)
-    yield setup("retreat_bars", "bars", f"bars with |{dist}| greater than the bar before", I32)
+    yield setup("approach_bars", "bars", f"bars with |{dist}| less than in the bar before", I32)
+    yield setup("retreat_bars", "bars", f"bars with |{dist}| greater than in the bar before", I32)
     yield setup("approach_ratio", "ratio", "bar5s_setup_approach_bars / bars")
     for third in THIRDS:
         yield setup(
             f"{third}_velocity",
             "points/bar",
-            f"mean of bar5s_deriv_dist_d1_w3 over the {third} third, nulls left out, 0 if none",
+            f"mean of bar5s_deriv_dist_d1_w3 over the {third} third, ignoring nulls; 0 if all are null",
         )
     yield setup(
         "velocity_trend", "points/bar", "bar5s_setup_late_velocity - bar5s_setup_early_velocity"
@@ -200,7 +200,7 @@ def _setup() -> Columns:
     yield setup(
         "trade_imbal_pct",
         "ratio",
-        "bar5s_setup_total_signed_vol / bar5s_setup_total_trade_vol, 0 if none traded",
+        "bar5s_setup_total_signed_vol / bar5s_setup_total_trade_vol, 0 if nothing traded",
     )
     yield setup("flow_imbal_total", "contracts", "bar5s_cumul_flow_imbal at the trigger")
     for side in SIDES:

@@ -39,9 +39,9 @@ STATE = (
         "microprice",
         "price",
         "price",
-        "p = (ask0*b0 + bid0*a0) / (b0 + a0), best prices bid0, ask0 weighted by sizes b0, a0",
+        "p = (ask0*b0 + bid0*a0) / (b0 + a0), each best price weighted by the other side's size",
     ),
-    ("state_spread_pts", "points", "spread", "(ask0 - bid0) / point, best ask over best bid"),
+    ("state_spread_pts", "points", "spread", "(ask0 - bid0) / point, best ask less best bid"),
     (
         "state_obi0",
         "ratio",
@@ -72,7 +72,7 @@ STATE = (
     *_by_band(
         "depth_{where}_{band}_frac",
         "ratio",
-        "sum of size over the {side} levels {levels}, over the side's ten-level size {total}",
+        "sum of size over the {side} levels {levels}, as a share of the side's total {total}",
     ),
 )
 """(stem, unit, family, meaning) of the book-state features, in the order the kernel computes them.
@@ -131,9 +131,9 @@ def _shape() -> Columns:
         )
 
 
-_NEARBY = "priced in band {band} of the microprice before them"
+_NEARBY = "priced in band {band} from the microprice before each"
 _CHANGES = (
-    f"over {{side}} adds, cancels, modifies {_NEARBY}, delta = size at their price after - before"
+    f"over {{side}} adds, cancels, modifies {_NEARBY}, delta = size at its price after - before"
 )
 _FLOW = {
     "add_vol": ("contracts", f"sum of max(delta, 0) {_CHANGES}"),
@@ -180,7 +180,7 @@ _Z = "z = (log1p(size) - mean) / std over the ten {} levels"
 
 def _walls() -> Columns:
     for side in SIDES:
-        meaning = f"greatest {_Z.format(side)} (population std; all equal: 0)"
+        meaning = f"greatest {_Z.format(side)} (population std; 0 if all are equal)"
         yield _eob(f"wall_{side}_maxz", "z", "wall", meaning)
     for side in SIDES:
         meaning = f"first {side} level whose z is bar5s_wall_{side}_maxz_eob"
@@ -189,9 +189,7 @@ def _walls() -> Columns:
         meaning = f"|px - p| / point of the level in bar5s_wall_{side}_nearest_strong_levelidx_eob; null: none"
         yield _eob(f"wall_{side}_nearest_strong_dist_pts", "points", "wall", meaning)
     for side in SIDES:
-        meaning = (
-            f"{side} level nearest the best with z >= 2, z of bar5s_wall_{side}_maxz_eob; -1: none"
-        )
+        meaning = f"{side} level nearest the best with z >= 2, z as in bar5s_wall_{side}_maxz_eob; -1: none"
         yield _eob(f"wall_{side}_nearest_strong_levelidx", "level", "wall", meaning, I32)
 
 

@@ -24,7 +24,7 @@ COLUMNS = (
         INSTANT,
         "ns UTC",
         "time",
-        "exchange's time of the event, or when a snapshot was made; sorts the table",
+        "exchange time of the event, or when a snapshot was made; first sort key",
     ),
     Column("ts_recv", INSTANT, "ns UTC", "time", "receive time at Databento's capture server"),
     Column(
@@ -32,7 +32,7 @@ COLUMNS = (
         pl.UInt32(),
         "id",
         "time",
-        "venue's message number, 0 of a snapshot timed by when it was made; sorts events of one time",
+        "venue's message number, 0 for a snapshot with the time it was made; second sort key",
     ),
     Column(
         "action",
@@ -46,7 +46,7 @@ COLUMNS = (
         SIDE,
         "code",
         "event",
-        "of A, C, M the resting side (B bid, A ask); of T the aggressor (B buyer, A seller); N unknown",
+        "for A, C, M the resting side (B bid, A ask); for T the aggressor (B buyer, A seller); N unknown",
     ),
     Column("depth", pl.UInt8(), "level", "event", "book level the event touched, 0 the best"),
     Column("price", F64, "price", "event", "price of the event; null where it has none"),
@@ -57,9 +57,7 @@ COLUMNS = (
     Column("is_bad_ts", FLAG, "flag", "flags", "flags & 0x08: ts_recv is unreliable"),
     Column("is_bad_book", FLAG, "flag", "flags", "flags & 0x04: gap in the feed, book suspect"),
     Column("publisher_id", pl.UInt16(), "id", "instrument", "dataset and venue (Databento)"),
-    Column(
-        "instrument_id", pl.UInt32(), "id", "instrument", "the venue's instrument id of the day"
-    ),
+    Column("instrument_id", pl.UInt32(), "id", "instrument", "the venue's instrument id that day"),
     Column(
         "symbol", pl.String(), "id", "instrument", "outright contract, from the file's symbology"
     ),

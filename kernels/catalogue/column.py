@@ -1,4 +1,4 @@
-"""What the catalogue says of a column, and the units and families it says it in."""
+"""What the catalogue says of a column, and its units and families."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class Column:
 class Dimension(Column):
     """One number of a setup vector.
 
-    source: one of `SOURCES`. null_as: what stands in the vector for a missing value. dtype is that
-    of the column or summary; the vector holds Float64, true as 1.
+    source: one of `SOURCES`. null_as: what replaces a missing value in the vector. dtype: that of
+    the column or summary; the vector holds Float64, true as 1.
     """
 
     source: str
@@ -69,7 +69,7 @@ FAMILIES = {
     "message": "records counted by action",
     "spread": "distance between the best prices",
     "imbalance": "bid size against ask size",
-    "depth": "resting size, in all and by distance from the microprice",
+    "depth": "resting size, in total and by distance from the microprice",
     "ladder": "gaps between the levels",
     "shape": "the ten levels a side at the bar's end",
     "flow": "size and orders added and removed, by distance from the microprice",
@@ -79,15 +79,15 @@ FAMILIES = {
     "window": "the span of bars or time something is taken from",
     "trigger": "the touch, and the bar's place before or after it",
     "outcome": "what followed the touch",
-    "position": "where price is against the level, and where it came from",
-    "derivative": "how fast a series moves, and whether faster",
+    "position": "where price is relative to the level, and where it came from",
+    "derivative": "how fast a series moves, and whether it speeds up",
     "cumulative": "sums since the episode began",
-    "level-relative": "depth and flow against the level rather than the microprice",
+    "level-relative": "depth and flow relative to the level rather than the microprice",
     "setup": "summaries of the bars up to the trigger",
-    "recent": "the last 12 bars to the trigger",
+    "recent": "the last 12 bars up to the trigger",
     "vector": "everything known at the trigger, as numbers",
 }
-"""What the columns of each family tell."""
+"""What the columns of each family say."""
 
 SOURCES = {
     "trigger bar": "the column of that name in approach_features, at the trigger bar",

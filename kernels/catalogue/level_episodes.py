@@ -40,7 +40,7 @@ EPISODE = (
         "start of the trigger bar: |bar5s_microprice_eob - L| / point <= 1, it has a trade or the bar"
         " before was outside, 24 bars or more after the level's last trigger",
     ),
-    Column("bar_index_in_episode", I32, "bars", "trigger", "bar - the window's first bar, from 0"),
+    Column("bar_index_in_episode", I32, "bars", "trigger", "bar number in the window, from 0"),
     Column("bars_to_trigger", I32, "bars", "trigger", "bar - trigger bar, negative before it"),
     Column("is_pre_trigger", FLAG, "flag", "trigger", "bars_to_trigger < 0"),
     Column("is_trigger_bar", FLAG, "flag", "trigger", "bars_to_trigger = 0"),
@@ -50,7 +50,7 @@ EPISODE = (
         I8,
         "sign",
         "position",
-        "+1, from below, if mean bar5s_microprice_eob of the up to 12 bars before the trigger < L, else -1",
+        "+1 (from below) if mean bar5s_microprice_eob of up to 12 bars before the trigger < L, else -1",
     ),
     Column(
         "is_standard_approach",
@@ -72,9 +72,9 @@ EPISODE = (
         OUTCOME,
         "code",
         "outcome",
-        "with w1, w2 of outcome_score: STRONG_BREAK if w1 > 1 and w2 > 2, WEAK_BREAK if only w1,"
-        " STRONG_BOUNCE if w1 < -1 and w2 < -2, WEAK_BOUNCE if only w1, else CHOP (future);"
-        " null past the data's end",
+        "with w1, w2 of outcome_score: STRONG_BREAK if w1 > 1 and w2 > 2, WEAK_BREAK if only w1 > 1,"
+        " STRONG_BOUNCE if w1 < -1 and w2 < -2, WEAK_BOUNCE if only w1 < -1, else CHOP (future);"
+        " null if the data end first",
     ),
     Column(
         "outcome_score",
@@ -82,7 +82,7 @@ EPISODE = (
         "points",
         "outcome",
         "(w1 + w2) / 2, w1 and w2 the volume-weighted mean signed_dist_pts of bars 1-48 and 49-72"
-        " after the trigger (future); null past the data's end",
+        " after the trigger (future); null if the data end first",
     ),
     Column(
         "is_truncated_lookback",
@@ -104,7 +104,7 @@ EPISODE = (
         I32,
         "count",
         "window",
-        "re-touches that moved the window's end, at first 96 bars after the trigger (future)",
+        "re-touches that moved the window's end, initially 96 bars after the trigger (future)",
     ),
 )
 """What each row says of its episode, beside its bar."""

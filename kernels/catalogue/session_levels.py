@@ -25,6 +25,8 @@ COLUMNS = (
     Column("polarity", I8, "sign", "level", "+1 for highs, -1 for lows"),
     Column("formed_from", INSTANT, "ns UTC", "window", "start of the window"),
     Column("formed_to", INSTANT, "ns UTC", "window", "end of the window, exclusive"),
-    Column("valid_from", INSTANT, "ns UTC", "window", "first bar start that may touch the level"),
+    Column(
+        "valid_from", INSTANT, "ns UTC", "window", "start of the first bar that may touch the level"
+    ),
 )
 """Every column, in order."""

@@ -1,4 +1,4 @@
-"""Columns of `setup_vectors`, an episode a row, and the dimensions of its vector."""
+"""Columns of `setup_vectors`, one episode per row, and the dimensions of its vector."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from kernels.catalogue.column import Column, Dimension
 from kernels.catalogue.vocabulary import F64, I32, NEAR_BANDS, SIDES, THIRDS, WINDOWS
 
 MISSING_WALL_PTS = 10.0
-"""How far away a wall is said to be where there is none."""
+"""The distance given for a wall where there is none."""
 
 SETUP_IMBALANCES = {
     "obi0": "bar5s_state_obi0_eob",
@@ -19,7 +19,7 @@ SETUP_IMBALANCES = {
     "lvl_depth_imbal": "bar5s_lvl_depth_imbal_eob",
 }
 SETUP_VOLUMES = {"trade_vol": "bar5s_trade_vol_sum", "signed_vol": "bar5s_trade_signed_vol_sum"}
-"""What is summarised over the setup window, by its name in the vector."""
+"""Columns summarised over the setup window, by name in the vector."""
 
 RECENT_CHANGES = {
     "dist": "bar5s_approach_dist_to_level_pts_eob",
@@ -37,7 +37,7 @@ RECENT_SUMS = {
     "aggbuy_vol": "bar5s_trade_aggbuy_vol_sum",
     "aggsell_vol": "bar5s_trade_aggsell_vol_sum",
 }
-"""What is compared and summed up over the last bars to the trigger, likewise."""
+"""Columns compared and summed over the last bars up to the trigger, likewise."""
 
 Dimensions = Iterator[Dimension]
 
@@ -151,7 +151,7 @@ def _setup_walls() -> Dimensions:
             yield _setup(
                 f"{side}_wall_{what}",
                 "flag",
-                f"bar5s_wall_{side}_maxz_eob > 2 in any of the {some} three bars, none of the {none}",
+                f"bar5s_wall_{side}_maxz_eob > 2 in any of the {some} three bars and none of the {none} three",
             )
 
 

@@ -1,4 +1,4 @@
-"""The words column names are built from, and the closed vocabularies of records and columns."""
+"""The words that column names are built from, and the closed vocabularies of records and columns."""
 
 from itertools import product
 
@@ -9,10 +9,10 @@ BANDS = ("p0_1", "p1_2", "p2_3", "p3_5", "p5_10")
 BAND_EDGES = (1.0, 2.0, 3.0, 5.0, 10.0)
 """Upper edge of each band: distance from the microprice (or level) in points, inclusive."""
 SAME_PTS = 1e-9
-"""Distances that differ by less compare as equal. Prices in tick sizes such as 0.1 are rounded in
-binary, so a level exactly one point away may come out nearer or farther."""
+"""Distances that differ by less than this compare as equal. Prices in tick sizes such as 0.1 are
+rounded in binary, so a level exactly one point away may come out nearer or farther."""
 NEAR_BANDS = BANDS[:3]
-"""Bands that ten ES levels reach; episodes carry only these."""
+"""Bands that ten ES levels reach; of the bands, episodes carry only these."""
 
 SIDES = ("bid", "ask")
 BOOK_COLUMNS = {
@@ -28,7 +28,7 @@ THIRDS = ("early", "mid", "late")
 
 ACTION = pl.Enum(["A", "C", "M", "R", "T", "F", "N"])
 SIDE = pl.Enum(["A", "B", "N"])
-"""`order_flow` relies on A, C, M first; and on A, B first."""
+"""`order_flow` relies on actions A, C, M and sides A, B coming first."""
 LEVEL_TYPE = pl.Enum(["PM_HIGH", "PM_LOW", "OR_HIGH", "OR_LOW"])
 OUTCOME = pl.Enum(["STRONG_BREAK", "WEAK_BREAK", "CHOP", "WEAK_BOUNCE", "STRONG_BOUNCE"])
 INSTANT = pl.Datetime("ns", "UTC")
