@@ -30,8 +30,8 @@ def approach_features(episodes: pl.DataFrame, point: float = 1.0) -> pl.DataFram
     """Features of each bar of each episode, relative to its level.
 
     Columns marked (future), all inherited, use bars after the trigger; `setup_` columns use bars up to
-    it. Keys and all measured from the level reveal the touch and, before `valid_from`, a level not yet
-    formed. No other column uses anything after its own bar.
+    it. Keys, and all that is measured from the level, reveal the touch and, before `valid_from`, a level
+    not yet formed. No other column uses anything after its own bar.
 
     Args:
         episodes: table `level_episodes`.
@@ -74,7 +74,7 @@ def thirds(column: str) -> dict[str, pl.Expr]:
 
 
 def has_wall(side: str) -> pl.Expr:
-    """Whether a bar's side ends with z > 2 (strong: >= 2)."""
+    """Whether a side has a wall of z > 2 at the bar's end (a strong one has >= 2)."""
     return pl.col(f"bar5s_wall_{side}_maxz_eob") > STRONG_Z + Z_ROUNDING
 
 
@@ -94,7 +94,7 @@ def _position(point: float) -> Iterator[pl.Expr]:
 
 
 def _sign(condition: pl.Expr) -> pl.Expr:
-    """+1 or -1, null where the condition is."""
+    """+1 or -1, null where the condition is null."""
     return 2 * condition.cast(pl.Int8) - 1
 
 

@@ -36,7 +36,7 @@ BATCH = 65_536
 _LONGEST_NS = 2 * NS_PER_DAY
 """Longest span of a day's ticks; one stray time would make millions of empty bars."""
 _LATEST_NS = np.iinfo(np.int64).max - BAR_NS
-"""Latest tick whose bar ends at an instant that exists."""
+"""Latest time of a tick whose bar still ends at an instant that int64 holds."""
 _AHEAD = 2
 """Batches read ahead in parallel, since Polars decodes one batch's columns one by one."""
 
@@ -70,7 +70,7 @@ class BarsSoFar:
         """Take in ticks of table `clean_ticks`, not earlier than those before.
 
         Raises:
-            UnusableDay: not in time order. Ticks that are of no day are ignored: see `table`.
+            UnusableDay: not in time order. Ticks that cannot be one day's are ignored: see `table`.
         """
         if ticks.is_empty():
             return
@@ -94,7 +94,7 @@ class BarsSoFar:
         return self._last_ns > min(self._first_ns + _LONGEST_NS, _LATEST_NS)
 
     def table(self) -> pl.DataFrame:
-        """Table `bar5s` of all ticks; none can be added any more.
+        """Table `bar5s` of all ticks; none can be added afterwards.
 
         Raises:
             UnusableDay: they span more than two days, or reach the last instant.
@@ -126,7 +126,7 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
         point: price of one point, in price units.
 
     Returns:
-        Table `bar5s`, one row a bar from the first tick's to the last tick's; no row for no tick.
+        Table `bar5s`, one row a bar from the first tick's to the last tick's; no row if no tick.
 
     Raises:
         UnusableDay: the ticks span more than two days, reach the last instant, or are not in time
@@ -139,7 +139,7 @@ def bar5s(ticks: pl.LazyFrame, point: float = 1.0) -> pl.DataFrame:
 
 
 def read_ahead(ticks: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """Batches of the columns of bars, read ahead; the file must not change meanwhile."""
+    """Batches of the columns that bars need, read ahead; the file must not change meanwhile."""
     columns, n_ticks = ticks.select("symbol", *COLUMNS), ticks.select(pl.len()).collect().item()
     pending: deque[Future] = deque()
     with ThreadPoolExecutor(_AHEAD) as readers:

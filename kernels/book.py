@@ -22,8 +22,8 @@ FRAC = IN_BAND + 2 * N_BANDS
 """Places in a state vector, in the order of `features.STATE`; bids before asks."""
 
 AWAY = ((BID, 1.0), (ASK, -1.0))
-"""Codes of the sides in the order of their states, and where their levels lie from the microprice:
-bids below, at a positive price difference, asks above."""
+"""Codes of the sides in the order of their states, and the sign that makes microprice less level price
+a distance: bids lie below the microprice, asks above."""
 
 _EDGES = np.array([-np.inf, *(edge + SAME_PTS for edge in BAND_EDGES), np.inf])
 """In points: band k lies above edge k and up to edge k + 1; the last one is beyond all bands."""
@@ -42,14 +42,14 @@ class Book(NamedTuple):
 
 
 def view(column: pl.Series) -> np.ndarray:
-    """A column without nulls, not copied and not to be written to."""
+    """A column without nulls as a read-only array, not copied."""
     array = column.to_numpy(allow_copy=False)
     array.flags.writeable = False
     return array
 
 
 def books_of(frame: pl.DataFrame) -> Book:
-    """The books of a frame in one chunk, nulls of prices being NaN."""
+    """The books of a frame in one chunk; null prices must be NaN."""
     return Book(*(tuple(view(frame[name]) for name in BOOK_COLUMNS[what]) for what in Book._fields))
 
 
@@ -154,8 +154,8 @@ def add_level(
 ) -> None:
     """Add a level's sizes to their bands of distance from the microprice, or to those beyond.
 
-    px, sz, price: (n,), sizes where px or price is NaN in none. at: the side's place in `AWAY`. In a
-    tile a level lies mostly in one band, and then is added to it without looking at each.
+    px, sz, price: (n,); a size whose px or price is NaN goes to none. at: the side's place in `AWAY`.
+    In a tile a level mostly lies in one band; it is then added whole, without looking at each distance.
     """
     n, (_, outward) = price.size, AWAY[at]
     in_band, beyond = in_bands(depth, at, n)
@@ -232,7 +232,7 @@ def state(
 ) -> None:
     """State k (its place in `STATE`) of n books into `value` (n,), float64.
 
-    Meant for two-sided books; of others it is finite, as `average` gives them no weight.
+    Meant for two-sided books; for others it is merely finite, as `average` gives them no weight.
 
     price: (n,) float64, the microprices.
     """

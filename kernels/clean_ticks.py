@@ -29,9 +29,9 @@ FLAGS = {
 }
 
 BEFORE_MIDNIGHT = timedelta(minutes=1)
-"""Files are cut by receive time, so an event may lie just before its file's day, but not far."""
+"""Files are cut by receive time, so an event may lie before its file's day, but not by more."""
 OLD_SNAPSHOT = pl.duration(seconds=1, time_unit="ns")
-"""A snapshot whose event is older is of old orders; an event takes milliseconds to be received."""
+"""A snapshot record older than this has an old order's time; events are received in milliseconds."""
 
 _FIRST_RECORDS = 65_536
 """Enough to guess the contract right, except near a roll."""
@@ -56,9 +56,9 @@ class CleanTicks(NamedTuple):
 class Reading:
     """A day's ticks as they are read, assuming their contract and which of its records come late.
 
-    contract: the symbol kept; nothing if none is known yet, then there are no ticks.
+    contract: the symbol kept; "" if none is known yet, then there are no ticks.
     late: the late records that were found, as ticks in file order.
-    survey: what there is of every symbol; complete, as `late` is, once all batches have been read.
+    survey: counts of every symbol's records; complete, like `late`, once all batches have been read.
     """
 
     def __init__(
@@ -81,22 +81,22 @@ class Reading:
         ]
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Table `clean_ticks`, batch by batch; no more of it once an assumption proved wrong."""
+        """Table `clean_ticks`, batch by batch; no more ticks once an assumption has proved wrong."""
         if self._known_late.is_empty():
             return self._in_order()
         return _merged(self._in_order(), self._known_late.sort(_KEY, maintain_order=True))
 
     def _in_order(self) -> Iterator[pl.DataFrame]:
-        """The ticks but for those that come late.
+        """The ticks except those that come late.
 
-        By `map`, here and wherever batches are handed on: a loop would hold a batch until the next
-        one has been made.
+        `map` is used here, and wherever batches are passed on, as a loop would hold a batch until
+        the next one has been made.
         """
         yield from map(self._ticks_of, self._records)
         self.is_over = True
 
     def _ticks_of(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """The ticks of a batch of records that come in order; none once an assumption proved wrong."""
+        """A batch's ticks that come in order; none once an assumption has proved wrong."""
         is_late = self.survey.add(batch)
         is_kept = _IS_BOOK & (pl.col("symbol") == self.contract) & ~_IS_CROSSED
         if self.contract and is_late.any():
@@ -128,8 +128,8 @@ def readings(
     """Table `clean_ticks` of a day, in batches, read until what a reading assumes proves right.
 
     Which contract it is of, and which of its records come late, is known only at the day's end. Both
-    are assumed, the contract from the first records, late ones to be none, so that the day is read
-    once; where that proves wrong it is read again. Memory is a few batches and the late records.
+    are assumed (the contract that the first records suggest, no late records) so that the day is read
+    once; if that proves wrong, it is read again. Memory is a few batches and the late records.
 
     Args:
         records: batches of raw MBP-10 records, as from `read_dbn`; iterated more than
@@ -143,7 +143,7 @@ def readings(
 
     Raises:
         UnusableDay: no outright of the root, the named contract absent, no book or only crossed
-            ones, a record without a time, or more records without a symbol than it has.
+            ones, a record without a time, or more records without a symbol than the contract has.
         ValueError: batches of a reading were left unread.
     """
     contract, batches = _likely_contract(_timed(records, day), instrument, day)
@@ -161,10 +161,10 @@ def readings(
 
 
 def _timed(records: Iterable[pl.DataFrame], day: date) -> Iterator[pl.DataFrame]:
-    """The records, snapshots of the book as of when they were made, in file order.
+    """The records in file order, those of snapshots timed by when the snapshot was made.
 
-    `ts_recv` is then when that was, and marked as bad for it. `ts_event` and `sequence` are those of
-    an order in the book, placed a moment ago or days: there it would not have been known yet.
+    That is their `ts_recv`, which is marked as bad. Their `ts_event` and `sequence` are those of an
+    order in the book, placed a moment or days before, when the book was not yet known.
     https://databento.com/docs/standards-and-conventions/mbo-snapshot
     """
     midnight = pl.lit(datetime.combine(day, time(), UTC), INSTANT)
@@ -208,8 +208,7 @@ def _merged(ticks: Iterator[pl.DataFrame], late: pl.DataFrame) -> Iterator[pl.Da
     """Batches in order, with late ticks, sorted, each in its place.
 
     That is after ticks of an equal key: a late tick follows one of a greater key, and no in-order tick
-    after it has a smaller key than that one. Its book is that of its receipt, which holds what was
-    received before, later events too.
+    after it has a smaller key than that one. Its book is as of its receipt, later events included.
     """
     ts, sequence = pl.col("ts_event").to_physical(), pl.col("sequence")
     for batch in ticks:

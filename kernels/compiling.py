@@ -1,6 +1,6 @@
 """How loops are compiled, and where Numba keeps them: in a folder for each state of the source.
 
-Numba renews a cached function when its own file changes, not when a module it calls does, and
+Numba recompiles a cached function when its own file changes, not when a module it calls does, and
 cannot read a cache whose types were renamed. A folder named by the digest of all source in kernels/ and
 resources/ makes a stale cache impossible.
 """
@@ -32,8 +32,8 @@ lean_inner = njit(**_LEAN, **_NO_WRAPPERS)
 """An `inner` loop that `lean_kernel` calls."""
 
 lean_sum = njit(**_LEAN, **_NO_WRAPPERS, fastmath={"reassoc"})
-"""A `lean_inner` whose sums are added up in the order that suits the processor: always the same one on
-one kind of processor, and on two kinds to the last digit or so."""
+"""A `lean_inner` whose sums are added up in the order that suits the processor: equal on one kind of
+processor; on two kinds the last digit or so may differ."""
 
 
 def use_cache_of_this_source() -> None:

@@ -122,7 +122,7 @@ def _no_size_without_price() -> Iterator[pl.Expr]:
 def frame_of(matrix: np.ndarray, names: list[str]) -> pl.DataFrame:
     """A row a bar, NaN being null.
 
-    Unless told, Polars takes rows for columns if there are as many.
+    The orientation is given, as Polars takes rows for columns where there are as many of both.
     """
     return pl.from_numpy(matrix, names, orient="row").fill_nan(None)
 

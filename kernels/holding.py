@@ -80,7 +80,7 @@ def new_runs(n: int) -> Runs:
 
 @lean_inner
 def begin_run(walk: Walk, run: int, start: int, bar: int, first_bar: int) -> None:
-    """Open a run of `bar`'s ticks at tile row `start`; close the bar before, if it is another."""
+    """Open a run of `bar`'s ticks at tile row `start`; close the open bar if it is another."""
     runs, clock = walk.runs, walk.clock
     runs.bar[run], runs.start[run], runs.last[run], runs.wait[run] = bar, start, -1, 0.0
     runs.ended[run], runs.width[run] = -1, 0.0
@@ -96,7 +96,7 @@ def begin_run(walk: Walk, run: int, start: int, bar: int, first_bar: int) -> Non
 
 @lean_inner
 def hold_books(walk: Walk, run: int, ts: np.ndarray) -> None:
-    """How long the books of a run hold: the weight of each two-sided one; the last goes on to hold.
+    """Weigh each two-sided book of a run by how long it holds; the last one goes on holding.
 
     ts: (n,) of the run's ticks.
     """
@@ -114,7 +114,7 @@ def hold_books(walk: Walk, run: int, ts: np.ndarray) -> None:
 
 @lean_inner
 def _weigh(ts, microprice, weight) -> tuple[int, int]:
-    """Time from each two-sided book to the next; which is the first and the last, -1 if none."""
+    """Weigh two-sided books by the time to the next; the rows of the first and last, -1 if none."""
     first = last = -1
     for i in range(ts.size):
         weight[i] = 0.0
@@ -129,7 +129,7 @@ def _weigh(ts, microprice, weight) -> tuple[int, int]:
 
 @lean_inner
 def average(k: int, value: np.ndarray, n_runs: int, walk: Walk, twa: np.ndarray) -> None:
-    """State feature k of a tile's books, (n,), over its runs; averages of the bars that end.
+    """Integrate state feature k of a tile's books, (n,), over its runs; average the bars that end.
 
     twa: (bars, N_STATE) float64.
     """

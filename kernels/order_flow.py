@@ -44,7 +44,7 @@ def places_of_events(ticks: Ticks, price: np.ndarray, point: float, place: np.nd
 
 @lean_inner
 def events_of_side(ticks: Ticks, side: int, event: np.ndarray) -> None:
-    """Price of each event of a side, by its code, into `event`, (n,) float64; NaN of other ticks."""
+    """Price of each event of a side, by its code, into `event`, (n,) float64; NaN for other ticks."""
     for i in range(event.size):
         price = ticks.price[i]
         is_event = (ticks.action[i] <= MODIFY) & (ticks.side[i] == side)
@@ -53,9 +53,9 @@ def events_of_side(ticks: Ticks, side: int, event: np.ndarray) -> None:
 
 @lean_inner
 def add_sizes_at(event: np.ndarray, px: np.ndarray, sz: np.ndarray, size: np.ndarray) -> None:
-    """Add a level's sizes where its price is an event's to `size`, (n,) uint32.
+    """Add to `size`, (n,) uint32, a level's sizes where its price is the event's.
 
-    The prices of a side differ, so that at most one of its levels is added.
+    The prices of a side differ, so at most one of its levels is added.
     """
     for i in range(size.size):
         size[i] += sz[i] if px[i] == event[i] else np.uint32(0)

@@ -1,8 +1,8 @@
 """Asking for memory before it is needed.
 
-A tile reads a few kilobytes of each of some forty columns, which is too little for a processor to
-foresee where it will read on: unasked, a walk over columns in main memory waits for them, for a
-fourteenth to more than a quarter of its time, depending on the processor.
+A tile reads a few kilobytes of each of some forty columns, too little for a processor to predict where
+it will read next: without prefetching, a walk over columns in main memory waits for a fourteenth to
+more than a quarter of its time, depending on the processor.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ _FOR_READING, _TO_KEEP, _DATA = 0, 3, 1
 
 @intrinsic
 def _prefetch_at(_, array, index):
-    """LLVM's `llvm.prefetch` of an element of a contiguous array, an index that exists."""
+    """LLVM's `llvm.prefetch` of an element of a contiguous array; the index must exist."""
 
     def generate(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data

@@ -40,7 +40,7 @@ _COUNTED = (
 
 
 class Survey:
-    """Counts of a day's records, as many as have been added."""
+    """Counts of the day's records added so far."""
 
     def __init__(self, instrument: Instrument, day: date) -> None:
         self._instrument, self._day = instrument, day
@@ -73,7 +73,7 @@ class Survey:
 
         Raises:
             UnusableDay: no outright of the root, the named contract absent, no book or only crossed
-                ones, a record without a time, or more records without a symbol than it has.
+                ones, a record without a time, or more records without a symbol than the contract has.
         """
         table = self.table()
         expiries = self._expiries(table.filter(pl.col("books") > 0)) or self._expiries(table)

@@ -158,7 +158,7 @@ def _part(ticks, start, stop) -> Ticks:
 
 @lean_inner
 def _divide(tile, begin, first_bar, walk, bars) -> int:
-    """Divide a tile, the day's ticks from `begin` on, into runs, and count; how many runs it is."""
+    """Divide a tile, the day's ticks from `begin` on, into runs, counting events; how many runs."""
     run, start = 0, 0
     while start < tile.ts.size:
         bar = tile.ts[start] // BAR_NS - first_bar

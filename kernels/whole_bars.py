@@ -14,7 +14,7 @@ from kernels.tick_loop import TILE, Bars, end_walk, new_bars, new_walk, resume, 
 _TICKS = ["ts_event", "action", "side", "price", "size"]
 LADDER_COLUMNS = [name for names in BOOK_COLUMNS.values() for name in names]
 COLUMNS = [*_TICKS, *LADDER_COLUMNS]
-"""Of table `clean_ticks`, those that bars are made of."""
+"""Columns of table `clean_ticks` that bars are made of."""
 
 _AS_NUMBERS = (
     pl.selectors.float().fill_null(float("nan")),
@@ -26,7 +26,7 @@ CONTEXT = 2
 
 
 class Part(NamedTuple):
-    """Consecutive ticks as numbers, and views of its columns.
+    """Consecutive ticks as numbers, and views of their columns.
 
     context: how many rows come before the ticks.
     """
@@ -38,7 +38,7 @@ class Part(NamedTuple):
 
     @classmethod
     def of(cls, rows: pl.DataFrame, context: int) -> "Part":
-        """The part that a frame in one chunk is."""
+        """The part made of a frame in one chunk."""
         return cls(rows, context, Ticks(*(view(rows[name]) for name in _TICKS)), books_of(rows))
 
     def last_two_sided(self) -> int | None:
@@ -51,8 +51,8 @@ class Part(NamedTuple):
 class Batch(NamedTuple):
     """Ticks of whole bars.
 
-    parts: one or two. Before the first one's ticks are `CONTEXT` rows, the first of them a two-sided
-        book if `has_book`; before the second one's the last tick.
+    parts: one or two. The first one's ticks follow `CONTEXT` rows, the first of them a two-sided book
+        if `has_book`; the second one's ticks follow the last tick of the first.
     n_before: how many of the day's ticks precede them.
     first: number of the first bar, counted in bars since the epoch.
     n_bars: number of bars, of which the last may be empty.
@@ -82,8 +82,8 @@ class Batch(NamedTuple):
 class WholeBars:
     """Cuts a day's ticks, which come in frames that may end anywhere, into batches of whole bars.
 
-    Of the ticks added the last bar's are kept until one of a later bar comes. Only these are copied,
-    and as many of the next ones as make the first part of a batch end with a tile.
+    The last bar's ticks are kept until one of a later bar comes. Only these are copied, and as many of
+    the next ones as it takes to end a batch's first part with a tile.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class WholeBars:
         return self._cut(self._kept.pop(), self._bar + 1)
 
     def _cut(self, rows: pl.DataFrame, next_bar: int) -> Batch:
-        """What has been kept and some rows more, with which the bars before the next one are whole."""
+        """What has been kept, and the rows that make the bars before `next_bar` whole."""
         n_kept = sum(frame.height for frame in self._kept)
         to_tile = TILE - (self._n_before + n_kept) % TILE
         head = pl.concat([self._context, *self._kept, rows[:to_tile]], rechunk=True)
