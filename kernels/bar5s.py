@@ -105,7 +105,7 @@ class BarsSoFar:
             ends = pl.Series([self._first_ns, self._last_ns]).cast(INSTANT)
             first, last = ends.dt.to_string("%Y-%m-%d %H:%M")
             raise UnusableDay(
-                f"{self._symbol} has ticks from {first} to {last}, which is no day;"
+                f"{self._symbol} has ticks from {first} to {last}, which cannot be one day;"
                 " download the day's file again"
             )
         self._begin(self._whole_bars.rest())

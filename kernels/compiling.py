@@ -51,7 +51,7 @@ def use_cache_of_this_source() -> None:
         cache.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:
         raise ValueError(
-            f"no folder for compiled kernels: {error}; set NUMBA_CACHE_DIR to one to write to"
+            f"no folder for compiled kernels: {error}; set NUMBA_CACHE_DIR to a writable folder"
         ) from error
     numba.config.CACHE_DIR = str(cache)
 

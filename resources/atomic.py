@@ -14,9 +14,9 @@ from resources.machine import is_alive
 def whole_file(path: Path) -> Iterator[Path]:
     """A hidden name beside `path` to write to; it takes `path`'s place if the block succeeds.
 
-    A reader sees the old file or the new one, never half of one, also after a killed process; and after
-    a power cut, as the data are synced before the name appears, to the disk on Linux, to its cache on
-    macOS. What a killed process left behind is removed by the next writer of the same file.
+    A reader sees the old file or the new one, never half of one, even after a process was killed or the
+    power cut: data are synced before the name appears, on Linux to the disk, on macOS to its cache.
+    What a killed process left behind is removed by the next writer of the same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_orphans(path)

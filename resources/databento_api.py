@@ -32,7 +32,7 @@ ATTEMPTS = 6
 BACKOFF = wait_exponential_jitter()
 """1, 2, 4, 8 and 16 seconds between six attempts, each up to a second longer."""
 LONGEST_WAIT = 300
-"""Most seconds to wait because the server asks for it."""
+"""Most seconds to wait when the server asks for a wait."""
 
 REMEDIES = {
     401: "check DATABENTO_API_KEY",
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class BrokenStream(Exception):
-    """What a stream brought is not a whole file."""
+    """A stream that did not bring a whole file."""
 
 
 _FAULTS_OF_THE_LINE = (
@@ -73,8 +73,8 @@ class HistoricalDay:
         Nothing is requested that costs money before the price is known to be within the limit.
 
         Raises:
-            DownloadError: if the day is missing, empty or too dear, if the API refuses, or if the
-                last of six attempts fails; passing faults are waited out in between.
+            DownloadError: if the day is missing, empty or too expensive, if the API refuses, or if
+                the last of six attempts fails; passing faults are waited out in between.
         """
         condition = self._condition()
         price = float(self._ask(self.client.metadata.get_cost, **self._request()))
@@ -123,7 +123,7 @@ class HistoricalDay:
         )
 
     def _stream(self, part: Path) -> int:
-        """Stream the day to `part`, anew, and return its records once it is seen to be whole."""
+        """Stream the day to `part` from its start; the number of records, once it proves whole."""
         part.unlink(missing_ok=True)
         try:
             self.client.timeseries.get_range(**self._request(), path=part)
@@ -133,7 +133,7 @@ class HistoricalDay:
         except BentoError as error:
             cause = error.__context__  # where the client leaves what broke the stream
             if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
-                remedy = "see that it may be written to, and make room"
+                remedy = "check that it can be written to, and make room"
                 raise self._error(f"cannot write {part.parent}: {cause}", remedy) from cause
             raise BrokenStream(error) from error
         except (ValueError, DBNError, EOFError, ZstdError) as error:

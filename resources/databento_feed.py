@@ -21,14 +21,14 @@ class DatabentoFeed:
     """Days of MBP-10 of a root's futures (parent symbol, `ES.FUT`), downloaded as they are needed.
 
     A day whose files are whole is not fetched again, so an interrupted range of days resumes. A
-    day does not: a stream has no offset to resume from, so a broken one is fetched from its start,
-    and Databento bills what it had sent.
-    Its batch jobs do better there (ranges, checksums, repeats free for 30 days), but take minutes
-    to prepare; Databento advises them from 5 GB a request, more than a day of one root.
+    single day does not: a stream has no offset to resume from, so a broken one is fetched from its
+    start, and Databento bills what it had sent.
+    Databento's batch jobs do better there (ranges, checksums, repeats free for 30 days), but take
+    minutes to prepare; it advises them from 5 GB a request, more than a day of one root.
 
     The API key comes from `DATABENTO_API_KEY` alone. `cost_limit` is in dollars for a root and day,
-    streams that broke off counted whole. `gateway` is the address of the API, `sleep` what waits
-    so many seconds between attempts.
+    streams that broke off counted whole. `gateway` is the address of the API, `sleep` the function
+    that waits between attempts.
     """
 
     folder: Path
@@ -37,15 +37,15 @@ class DatabentoFeed:
     sleep: Callable[[float], None] = time.sleep
 
     def fetch(self, root: str, day: date) -> Fetched:
-        """The day's files, downloaded if they are not there or what is there is not whole.
+        """The day's files, downloaded if missing or not whole.
 
         Metadata say whether it was `downloaded`, and then also Databento's `condition` of the day
         (`available`; `degraded`: records may be missing; `pending`: not final), `price_usd`, how
         many `streams` it took, and `records`.
 
         Raises:
-            DownloadError: if the day is not over, dearer than the limit, missing at Databento or
-                empty, if the key is missing or refused, or if no attempt brought the whole day.
+            DownloadError: if the day is not over, costs more than the limit, is missing at Databento
+                or empty, if the key is missing or refused, or if no attempt brought the whole day.
             DbnError: if a file of another name is there and not whole.
         """
         path = day_file(self.folder, root, day)
@@ -83,7 +83,7 @@ def _take_proxies_from_the_environment() -> None:
 
 
 def _whole_files(folder: Path, root: str, day: date, own: Path) -> list[Path]:
-    """The day's files, each read to its end; none if none is there but the feed's own, broken."""
+    """The day's files, each read to its end; none if there are none, or only the feed's own, broken."""
     try:
         files = raw_files(folder, root, day)
     except RawDataMissing:

@@ -71,7 +71,7 @@ class DbnRecords:
         return self._of_several()
 
     def _of_several(self) -> Iterator[pl.DataFrame]:
-        """As iterated; refuses a file that holds what one before it holds."""
+        """Records of several files, as iterated; refuses a file that overlaps one before it."""
         before: list[tuple[Path, pl.DataFrame]] = []
         for file in self._files:
             minutes = []
@@ -88,7 +88,7 @@ class DbnRecords:
 def _minutes(batch: pl.DataFrame) -> pl.DataFrame:
     """The minutes in which books of each symbol were received, as far as that is known.
 
-    A snapshot comes with the time it was made for.
+    Snapshots are left out: their `ts_recv` is when they were made.
     """
     is_book = (pl.col("rtype") == MBP10_RTYPE) & (
         pl.col("flags") & (FLAG_SNAPSHOT | FLAG_BAD_TS_RECV) == 0
@@ -100,20 +100,20 @@ def _minutes(batch: pl.DataFrame) -> pl.DataFrame:
 def _refuse_overlap(path: Path, minutes: pl.DataFrame, other: Path, others: pl.DataFrame) -> None:
     """Refuse a file if one before it has books of the same symbol and minutes.
 
-    One minute is that in which a day was cut into files.
+    They may share one minute, that in which the day was cut into files.
     """
     both = minutes.join(others, on=["symbol", "ts_recv"])["ts_recv"].unique()
     if both.len() > 1:
         raise DbnError(
             path,
-            f"has books of {both.len()} minutes, {both.min():%H:%M} to {both.max():%H:%M} UTC, of"
-            f" which {other.name} has books of the same symbol",
+            f"has books of the same symbol as {other.name} in {both.len()} minutes between"
+            f" {both.min():%H:%M} and {both.max():%H:%M} UTC",
             "keep one of the two in the folder",
         )
 
 
 class _File:
-    """A DBN file, of which nothing is held but what its header maps."""
+    """A DBN file, of which only its header's symbol mappings are held."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._identity = path, _identity(path)
@@ -156,10 +156,10 @@ class _File:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """What tells a file from another of its name: inode, size and time of change (ns).
+    """What tells a file from another of the same name: inode, size and time of change (ns).
 
-    Taken before the file is opened and after what was read of it, it is the same if nothing but this
-    file was read. None if there is no file.
+    If it is the same before the file is opened and after a read, nothing but this file was read. None
+    if there is no file.
     """
     try:
         stat = path.stat()

@@ -48,7 +48,7 @@ _UNKNOWN = 255
 _TILE = 64
 """Records taken apart at a time: they stay in the first-level cache until every field is copied."""
 _DAY_BITS = 31
-"""Of a key: an id, 32 bits unsigned, and a day fill an int64 without its sign."""
+"""Bits of a key that hold the day; with an unsigned 32-bit id they fill an int64 except its sign."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _key(instrument_id: int, day: int) -> int:
 
 @kernel
 def _interval(keys, ends, instrument_id, ts_recv) -> np.ndarray:
-    """Row of each record's mapping interval, 0 for none; a record is mostly like one just before."""
+    """Row of each record's mapping interval, 0 for none; mostly that of the record just before."""
     found = np.empty(instrument_id.size, np.uint32)
     at, until, since = 0, np.uint64(0), np.uint64(0)
     last_id = instrument_id[0] if instrument_id.size else 0
@@ -146,8 +146,8 @@ def columns(
 class _Plan(NamedTuple):
     """How fields are taken out of records: prices, other 8-byte fields and shorter ones, in this order.
 
-    words: which of a record's words they are in. places, shifts: of each field the index of its word
-    among these and its first bit there.
+    words: which of a record's words they are in. places, shifts: for each field, the index of its word
+    among these and its first bit in it.
     """
 
     prices: list[str]
@@ -241,7 +241,7 @@ def _codes(
 ) -> pl.Series:
     """Enum of one-letter codes (ASCII, 0 for none); another letter is a corrupt record.
 
-    So is none in a record of a book; records of other types have none.
+    So is no letter in a record of a book; records of other types have none.
     """
     lookup = np.full(256, _UNKNOWN, np.uint8)
     lookup[[ord(letter) for letter in dtype.categories]] = np.arange(len(dtype.categories))

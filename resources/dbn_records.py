@@ -53,7 +53,7 @@ _BOOK_HEAD = MBP10_DTYPE.itemsize // 4 | MBP10_RTYPE << 8
 """The first two bytes of a record, little-endian: its length in words and its type."""
 _HEADER_BYTES = 16
 _ROOM_BEFORE = 1024
-"""Space for the last block's cut record, up to 4 * 255 bytes; aligned."""
+"""Room for the record that the last block cut off, up to 4 * 255 bytes; aligned."""
 _ZSTD_MAGICS = {
     b"\x28\xb5\x2f\xfd",
     *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)),
@@ -175,7 +175,7 @@ def _whole_records(path: Path, raw: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _mixed_records(path: Path, raw: np.ndarray) -> tuple[np.ndarray, int]:
-    """As `_whole_records` where other record types lie between: of those only headers are kept."""
+    """As `_whole_records`, with other record types in between, of which only headers are kept."""
     records = np.zeros(raw.size // _HEADER_BYTES, MBP10_DTYPE)
     rows = records.view(np.uint8).reshape(len(records), MBP10_DTYPE.itemsize)
     count = at = 0
@@ -183,7 +183,7 @@ def _mixed_records(path: Path, raw: np.ndarray) -> tuple[np.ndarray, int]:
         size, rtype = 4 * int(raw[at]), raw[at + 1]
         is_book = rtype == MBP10_RTYPE
         if rtype not in _RTYPES or size < _HEADER_BYTES or (is_book and size != rows.shape[1]):
-            raise DbnError(path, "corrupt: bytes that are no DBN record", REDELIVER)
+            raise DbnError(path, "corrupt: bytes that are not a DBN record", REDELIVER)
         if at + size > raw.size:
             break
         kept = size if is_book else _HEADER_BYTES

@@ -51,11 +51,11 @@ class FolderFeed:
     folder: Path
 
     def fetch(self, root: str, day: date) -> Fetched:
-        """The day's files, once each one's header reads as MBP-10; records are not looked at.
+        """The day's files, if every header reads as MBP-10; records are not looked at.
 
         Raises:
             RawDataMissing: if there is none.
-            UnreadableFolder: if that cannot be known.
+            UnreadableFolder: if the folder cannot be listed.
             DbnError: if one cannot be read or is of another schema.
         """
         files = raw_files(self.folder, root, day)

@@ -82,7 +82,7 @@ class Lake(PolarsParquetIOManager):
 
 
 class LakeDay:
-    """A root's tables of one day: those held in memory, else as the lake has them."""
+    """A root's tables of one day: from memory if held there, else from the lake."""
 
     def __init__(self, lake: Path, root: str, day: date) -> None:
         self.lake, self.root, self.day = lake, root, day
@@ -121,7 +121,7 @@ class LakeDay:
         self.path(table).replace(refused)
 
     def refused_path(self, table: str) -> Path:
-        """Where a table lies if it was refused as it was made last."""
+        """Where a table lies if it was refused when last made."""
         return _refused(self.path(table))
 
     def facts(self, table: str) -> Facts:
@@ -130,7 +130,7 @@ class LakeDay:
 
 
 def _scan(path: Path) -> pl.LazyFrame:
-    """A table's file, lazily; its path is no pattern, whatever is in it."""
+    """A table's file, lazily; its path is taken literally, not as a pattern."""
     if not path.exists():
         why = "was refused by its checks" if _refused(path).exists() else "is not there"
         raise TableMissing(
@@ -154,8 +154,8 @@ def write_table(made: Made, path: Path) -> None:
         if _OS_ERROR not in str(error) and not isinstance(error, OSError):
             raise
         raise UnwritableTable(
-            f"cannot write {path}: {error}; see that it may be written to and what it is made of be"
-            " read, make room and run the day again"
+            f"cannot write {path}: {error}; check that it can be written and its inputs read, make"
+            " room and run the day again"
         ) from error
 
 
@@ -164,8 +164,8 @@ def _sink(part: Path, table: pl.LazyFrame, facts: Callable[[], Facts]) -> None:
 
     It is given an open file: a query that fails might open one by its name after that is removed.
 
-    Statistics are left out: least and greatest values of every column take a quarter of the time of
-    encoding, and what they spare a query by time is to read that column.
+    Statistics are left out: minimum and maximum of every column take a quarter of the time of encoding,
+    and only spare a query by time from reading all of the column of times.
     """
     with part.open("wb") as file:
         table.sink_parquet(

@@ -16,7 +16,7 @@ OVERRIDE = "MBP10_DATES_AT_ONCE"
 GB = 1_000_000_000
 
 CLOCK_SLACK_SECONDS = 60
-"""How far a process's start, counted from the machine's, may be off as clocks are set."""
+"""How far a process's start, counted from the machine's, may be off after clocks are set."""
 
 LEAST_RESERVE, RESERVED_SHARE = 2 * GB, 0.1
 """Memory left to others: the webserver, the daemon and the code servers take about 1 GB, the system
@@ -25,7 +25,7 @@ and its file cache as much again; on a large machine a tenth, as there is more o
 PEAK_BASE = 0.9 * GB
 PEAK_PER_FILE_BYTE = {".zst": 0.7, ".dbn": 0.1}
 """Estimated peak memory of a date: the interpreter, its libraries and compiled kernels, a few
-batches of ticks, and room for records that come late, a tenth of a file that zstd packs sevenfold.
+batches of ticks, and room for late records: a tenth of the records, which zstd packs sevenfold.
 Measured on simulated days, kernels compiled: 0.77 GB at 1.9 M ticks, 0.80 GB at 10 M."""
 
 
@@ -44,8 +44,8 @@ def dates_on_this_machine(
 
     Args:
         recorded_peaks: Peak memory of dates done before, in bytes.
-        raw_files: The files of one date to come, the largest; what they are estimated to need
-            counts if no peak is recorded.
+        raw_files: Files of the largest date to come; its peak is estimated from them if none is
+            recorded.
         root: Where `proc` and `sys` are.
 
     Raises:

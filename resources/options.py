@@ -18,5 +18,5 @@ def date_option(text: str) -> date:
 
 
 def print_on_any_terminal() -> None:
-    """Have what the terminal's encoding lacks printed as escapes, which else would end the command."""
+    """Print what the terminal's encoding lacks as escapes, lest it end the command."""
     sys.stdout.reconfigure(errors="backslashreplace")

@@ -31,12 +31,12 @@ def dbn_files(folder: Path) -> list[Path]:
 def raw_files(raw: Path, root: str, day: date) -> list[Path]:
     """The DBN files of a root and UTC day in `<raw>/<root>/`, in name order.
 
-    They are named `*YYYYMMDD*.dbn` or `*YYYYMMDD*.dbn.zst`; of a file that is there in both forms
-    only the compressed one counts.
+    They are named `*YYYYMMDD*.dbn` or `*YYYYMMDD*.dbn.zst`; if a file is there in both forms, only
+    the compressed one counts.
 
     Raises:
         RawDataMissing: if there is none.
-        UnreadableFolder: if that cannot be known.
+        UnreadableFolder: if the folder cannot be listed.
     """
     folder = raw / root
     _refuse_unreadable(folder)

@@ -84,9 +84,9 @@ def simulate_day(
         root: Root of the quarterly futures, e.g. `ES`.
         events: Records in the file, at least 1.
         seed: Any integer.
-        dirt: How many times over to add what real files have and a pipeline must survive: crossed
-            and locked books, missing levels, clears, sideless and typeless records, warning flags,
-            late records.
+        dirt: How many times over to add the flaws that real files have and a pipeline must survive:
+            crossed and locked books, missing levels, clears, sideless and typeless records, warning
+            flags, late records.
         version: DBN version, 1 to 3.
         price: Central price of the front contract, in points.
         tick: Tick of the outrights, in points; the price ranges over some 250 ticks a day.
@@ -255,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dirt", type=int, default=0, help="how many times over to add the flaws of real files"
     )
-    parser.add_argument("--version", type=int, default=3, choices=(1, 2, 3), help="of DBN")
+    parser.add_argument("--version", type=int, default=3, choices=(1, 2, 3), help="DBN version")
     parser.add_argument("--price", type=float, default=ES_PRICE, help="central price, in points")
     parser.add_argument("--tick", type=float, default=ES_TICK, help="tick size, in points")
     parser.add_argument(
@@ -277,7 +277,7 @@ def main() -> None:
         for day in days:
             with suppress(RawDataMissing):
                 there = ", ".join(map(str, raw_files(raw, options["root"], day)))
-                parser.error(f"{there} is there; delete it, or name another folder with --raw")
+                parser.error(f"{there} exists; delete it, or name another folder with --raw")
             _usual_rates(day)
         for day in days:
             started = time.perf_counter()

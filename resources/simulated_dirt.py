@@ -18,7 +18,7 @@ from resources.simulated_book import (
 )
 
 FLAWED_SHARE, FLAWED_TRADE_SHARE = 0.003, 0.017
-"""Of records, with a flaw of any; of trades, with one of trades beside."""
+"""Share of records given a flaw; share of trades given one of the flaws of trades."""
 LOCKED, CROSSED, UNDEFINED_LEVELS, SIDELESS_ADD, FLAGGED, LATE = range(6)
 FLAWS = 6
 SIDELESS_TRADE, FILL, UNTYPED_TRADE = range(3)

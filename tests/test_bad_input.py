@@ -75,8 +75,8 @@ UNREADABLE = {
     "header of a version to come": (b"DBN\xff" + DAY_BYTES[4:], "header", "download"),
     "header length too short": (DAY_BYTES[:4] + bytes(4) + DAY_BYTES[8:], "header", "download"),
     "header length too long": (DAY_BYTES[:4] + b"\xff" * 4 + DAY_BYTES[8:], "header", "download"),
-    "bytes lost": (DAY_BYTES[:5_000] + DAY_BYTES[5_100:], "no DBN record", "download"),
-    "zeros after": (DAY_BYTES + bytes(1_000), "no DBN record", "download"),
+    "bytes lost": (DAY_BYTES[:5_000] + DAY_BYTES[5_100:], "not a DBN record", "download"),
+    "zeros after": (DAY_BYTES + bytes(1_000), "not a DBN record", "download"),
     "unknown action": (header() + patched(BOOK, "action", 1), "unknown action", "download"),
     "unknown side": (header() + patched(BOOK, "side", 1), "unknown side", "download"),
     "no action": (
@@ -85,7 +85,11 @@ UNREADABLE = {
         "download",
     ),
     "no side": (header() + BOOK + patched(BOOK, "side", 0) + BOOK, "unknown side", "download"),
-    "book record too short": (header() + patched(BOOK, "length", 91), "no DBN record", "download"),
+    "book record too short": (
+        header() + patched(BOOK, "length", 91),
+        "not a DBN record",
+        "download",
+    ),
     "schema mbp-1": (header(schema=Schema.MBP_1), "mbp-1,", "request schema mbp-10"),
     "schema trades": (header(schema=Schema.TRADES), "trades,", "request schema mbp-10"),
     "mixed schemas": (header(schema=None), "None,", "request schema mbp-10"),
@@ -211,7 +215,7 @@ def test_no_bar_is_made_that_ends_after_the_last_instant(tmp_path):
     end = np.iinfo(np.int64).max
     symbols = {"ESM5": [(DAY, date(2262, 4, 12), str(IDS["ESM5"]))]}
     path.write_bytes(header(mappings=symbols) + book_record(end - 1))
-    with pytest.raises(kernels.UnusableDay, match=r"from 2262-04-11 23:47 to .*, which is no day"):
+    with pytest.raises(kernels.UnusableDay, match=r"from 2262-04-11 23:47 to .*, which cannot be"):
         make_all(path, tmp_path / "ticks.parquet", "ESM5")
     assert not list(tmp_path.rglob("bar5s"))
 

@@ -97,7 +97,7 @@ def table(tmp_path: Path) -> Path:
 def test_full_disk_leaves_the_former_table_and_says_what_to_do(table: Path) -> None:
     _, error = writer(table, 1, limit=10_000).communicate()
     assert f"cannot write {table}" in error
-    assert "what it is made of be read, make room" in error
+    assert "its inputs read, make room" in error
     assert list(table.parent.iterdir()) == [table]
     assert (content(table), read_facts(table)) == (0, {"fill": 0})
 

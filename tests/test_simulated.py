@@ -33,7 +33,7 @@ def test_a_file_of_the_day_is_neither_replaced_nor_joined(
     path.write_bytes(b"bought")
     refused = simulate(DAY, "--events", 500)
     assert refused.code == 2
-    assert f"error: {path} is there; delete it, or name another folder" in refused.err
+    assert f"error: {path} exists; delete it, or name another folder" in refused.err
     assert [path.read_bytes() for path in tmp_path.rglob("*.dbn*")] == [b"bought"]
 
 
