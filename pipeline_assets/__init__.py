@@ -3,17 +3,17 @@
 import gc
 import os
 
-# Loading all this makes 400,000 objects that stay; the usual thresholds would have them walked over
-# time and again, for a third of the time it takes.
+# Loading all this makes 400,000 objects that stay; with the usual thresholds, walking over them again
+# and again would take a third of the loading time.
 gc.set_threshold(50_000, 20, 100)
 
-# Polars is to keep the memory of a batch for the next one, and its threads to share it: a page given
-# back and taken anew is cleared each time. It reads this as it is imported.
+# Polars is to keep a batch's memory for the next batch, shared by its threads: a page given back and
+# taken again is cleared each time. Polars reads this as it is imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:-1,narenas:2")
 
-# NumPy's BLAS has no work here for threads, which spin for a tenth of a second as they begin.
+# NumPy's BLAS has no work for threads here, and they spin for a tenth of a second as they start.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# Pictures are drawn into files. Jupyter names a backend to all that it starts, which only its own
-# environment may have.
+# Pictures are drawn into files. Jupyter sets a backend for every process it starts, which may exist in
+# its own environment only.
 os.environ["MPLBACKEND"] = "agg"

@@ -2,8 +2,8 @@
 
     python -m pipeline_assets.backfill --start 2025-01-01 --end 2025-12-31
 
-The server that its dates are forked from loads while the command itself does; launched otherwise, the
-job has Dagster begin it with the run's first step.
+The server that its dates are forked from loads while the command itself does; in a job launched
+otherwise, Dagster starts that server with the run's first step.
 """
 
 import argparse
@@ -24,9 +24,9 @@ def main() -> None:
     try:
         fork_server.start()
     except OSError as error:
-        sys.exit(f"error: no socket in TMPDIR: {error}; set it to a folder of a short path")
+        sys.exit(f"error: no socket in TMPDIR: {error}; set it to a folder with a short path")
     signal.signal(signal.SIGINT, _end)  # there is no run yet that would have to end
-    # What follows takes two seconds to load, too.
+    # What follows also takes two seconds to load.
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._utils.interrupts import capture_interrupts
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _end(interrupt: int, _: Any) -> None:
-    """End by a signal; Polars, as it loads, would take it from a process that left it to the system."""
+    """End by a signal, whose handling Polars, as it loads, takes over if left to the system."""
     signal.signal(interrupt, signal.SIG_DFL)
     signal.raise_signal(interrupt)
 

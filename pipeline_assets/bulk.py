@@ -2,8 +2,8 @@
 
     python -m pipeline_assets.backfill --start 2025-01-01 --end 2025-12-31
 
-Partitions are recorded as by a run of the assets, the asset lane. A date that fails ends its own
-step only; the run ends with a table of what became of each. Started again, the job makes what is
+Partitions are recorded as in a run of the assets, the asset lane. A date that fails ends only its own
+step; the run ends with a table of what became of each date. Started again, the job makes what is
 missing; so does *Re-execute from failure*, if the run was launched in the UI.
 """
 
@@ -36,9 +36,9 @@ from resources.lake import LakeDay, table_path
 ROOTS = all_roots()
 
 _NO_LIMIT = {"dagster/max_runtime": "0"}
-"""Many years take more than a day, after which run monitoring would end the run."""
+"""Many years take more than a day, the time after which run monitoring ends a run."""
 _RETRIED_WHOLE = {"dagster/retry_strategy": "ALL_STEPS"}
-"""A lost run is planned anew: from failure, Dagster would leave out dates at the second retry."""
+"""A lost run is planned again: from failure, Dagster would leave out dates at the second retry."""
 
 
 class Backfill(dg.Config):
@@ -54,26 +54,25 @@ class Backfill(dg.Config):
     roots: list[str] = Field(default=ROOTS, description="Roots, of those that MBP10_ROOTS names.")
     stages: list[str] = Field(
         default=CHAIN,
-        description=f"What to make for a date, of {', '.join(CHAIN)}. Inputs that are not in this list"
-        " are read from the raw folder and the lake.",
+        description=f"What to make for each date, out of {', '.join(CHAIN)}. Inputs that are not in this"
+        " list are read from the raw folder and the lake.",
     )
     only_missing: bool = Field(
         default=True,
-        description="Skip a date whose stages are all recorded, each after its inputs, the last one"
-        " with its checks, and whose tables are in the lake; raw files are not looked for. Off: make"
-        " every date.",
+        description="Skip dates whose tables are all in the lake and recorded, each after its inputs,"
+        " with the last one's checks; raw files are not looked for. Off: make every date.",
     )
 
     @field_validator("roots")
     @classmethod
     def _as_they_are_written(cls, roots: list[str]) -> list[str]:
-        """Each once, in capitals, as `MBP10_ROOTS` takes them too."""
+        """Each root once, in capitals, as in `MBP10_ROOTS`."""
         return list(dict.fromkeys(root.upper() for root in roots))
 
 
 @dg.op(out=dg.DynamicOut(dg.Nothing, is_required=False), required_resource_keys={"io_manager"})
 def plan(context: dg.OpExecutionContext, config: Backfill) -> Iterator[dg.DynamicOutput]:
-    """The dates to take: the trading days asked for, less those that are there."""
+    """The dates to take: the trading days asked for, except those that need not be made."""
     end_with_the_run()
     days, lake = chosen_days(config), Path(context.resources.io_manager.base_dir)
     for root in config.roots:
@@ -145,8 +144,8 @@ def _made(
 ) -> set[str]:
     """The days that need not be made.
 
-    Every stage is recorded as materialised, none before one that it is made of, the last one was
-    checked, and every table is in the lake.
+    Every stage is recorded as materialised, none before its inputs, the last one was checked, and every
+    table is in the lake.
     """
     events, kind = instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
     upstream = CHAIN[: 1 + max(map(CHAIN.index, stages))]

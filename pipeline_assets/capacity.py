@@ -13,14 +13,14 @@ from resources.machine import dates_on_this_machine
 from resources.raw_files import dbn_files
 
 RECENT = 3
-"""Latest materialisations of a table whose recorded peaks count."""
+"""How many of a table's latest materialisations count, by their recorded peaks."""
 
 
 def dates_at_once(instance: dg.DagsterInstance, roots: Sequence[str], tables: Iterable[str]) -> int:
-    """How many dates of these roots fit, each taken through the making of these tables.
+    """How many dates of these roots fit the machine if each makes these tables.
 
-    A date's peak is the greatest recorded lately with any of the tables, else an estimate from the
-    largest raw file.
+    A date's peak is the greatest that was recorded lately for any of the tables, else an estimate from
+    the largest raw file.
     """
     keys = tuple(asset_key(root, table) for root, table in product(roots, tables))
     latest_event = instance.event_log_storage.get_maximum_record_id()
@@ -34,7 +34,7 @@ def _recorded_peaks(
 ) -> list[int]:
     """Peak memory of the process behind each of the latest materialisations, in bytes.
 
-    Until there is another event the answer is the same, and a queue asks every second.
+    The answer is kept until there is another event, as the run queue asks every second.
     """
     return [
         record.asset_materialization.metadata["peak_memory_bytes"].value

@@ -1,4 +1,4 @@
-"""What a step prints, kept for the UI and shown where the run was begun, by a thread of the step.
+"""What a step prints, kept for the UI and shown where the run was started, by a thread of the step.
 
 Dagster starts four programs for that, `tail` and its watcher for each stream, a tenth of a second of
 processor time a step, and stops them as the step ends, whether or not they have shown all.
@@ -16,7 +16,7 @@ from dagster._core.storage import local_compute_log_manager
 from dagster._utils import ensure_file
 
 POLL_SECONDS = 0.1
-"""How long what a step prints waits at most to be shown."""
+"""Most seconds until what a step prints is shown."""
 
 
 def show_by_thread() -> None:
@@ -34,9 +34,9 @@ def _mirror(stream: TextIO, path: str) -> Iterator[None]:
 
 @contextmanager
 def _shown(path: str, stream: TextIO) -> Iterator[None]:
-    """Show a file on what a stream is now, as it grows; all of it in the end.
+    """Show a file, as it grows and to its end, where a stream goes now.
 
-    A stream without a file of its own, as a test has, is not redirected, so there is nothing to show.
+    A stream without a file of its own, as in a test, is not redirected, so there is nothing to show.
     """
     if _fileno(stream) is None:
         yield
@@ -53,7 +53,7 @@ def _shown(path: str, stream: TextIO) -> Iterator[None]:
 
 
 def _copy_until(over: Event, file: BinaryIO, shown: BinaryIO) -> None:
-    """Copy what is in a file, and what comes; no more if nobody looks at it any longer."""
+    """Copy what is in a file and what is added, as long as somebody reads it."""
     with suppress(OSError):
         while not over.wait(POLL_SECONDS):
             shutil.copyfileobj(file, shown)

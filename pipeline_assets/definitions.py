@@ -22,7 +22,7 @@ from pipeline_assets.warm_runs import fork_runs
 from resources.machine import dates_override
 
 refuse_unread_home()
-dates_override()  # If it is senseless, that is told now, not by a run queue that stands still.
+dates_override()  # If it makes no sense, say so now, not by a run queue that stands still.
 fork_runs()
 
 defs = dg.Definitions(
@@ -42,5 +42,5 @@ defs = dg.Definitions(
     executor=dg.in_process_executor,
 )
 
-# What is loaded by now stays: the garbage collector need not walk its 400,000 objects time and again.
+# What is loaded by now stays: the garbage collector need not walk its 400,000 objects again and again.
 gc.freeze()

@@ -41,7 +41,7 @@ def materialise(day: date) -> None:
 
 
 def seconds_of(day: date) -> float:
-    """Materialise a day in a process of its own, so that its peak memory is the day's; return seconds."""
+    """Materialise a day in its own process, whose peak memory is then the day's; return seconds."""
     started = time.perf_counter()
     process = multiprocessing.get_context("spawn").Process(target=materialise, args=(day,))
     process.start()

@@ -1,8 +1,8 @@
 """An event log whose databases stay open: an event is recorded in 2 ms instead of 8.
 
 Dagster opens and closes a database for every event. Closing the last connection checkpoints SQLite's
-WAL, and every statement is compiled again. For each event of an asset it opens one more time, to see
-whether a table exists.
+WAL, and every statement is compiled again. For each event of an asset it opens the database once more,
+to see whether a table exists.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
 
 def keep_databases_open() -> None:
-    """Have this process, and those forked from it, keep open what their event logs open.
+    """Have this process, and those forked from it, keep their event logs' databases open.
 
-    Meant for a process of one run, whose events are in two databases: the run's and the index. What
-    tables there are is looked up once.
+    Meant for a process of one run, whose events are in two databases: the run's and the index. Which
+    tables exist is looked up once.
     """
     SqliteEventLogStorage._connect = _connect
     SqliteEventLogStorage.has_table = cache(SqliteEventLogStorage.has_table)

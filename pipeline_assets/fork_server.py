@@ -7,6 +7,6 @@ PRELOAD = ["dagster._core.executor.multiprocess", "pipeline_assets.preload"]
 
 
 def start() -> None:
-    """Start the server now, which loads for two seconds, instead of when it is first needed."""
+    """Start the server now, as it loads for two seconds, rather than when it is first needed."""
     forkserver.set_forkserver_preload(PRELOAD)
     forkserver.ensure_running()

@@ -24,7 +24,7 @@ from resources.lake import LakeDay
 DEADLINE = time(19, 30)
 """New York time by which a trading day is to be there: an hour after its evening run."""
 KEPT_CURRENT_DAYS = 20
-"""A lake that has none of so many trading days is history, from which nothing new is expected."""
+"""A lake that has none of this many trading days is history: nothing new is expected of it."""
 EVALUATED_EVERY_SECONDS = 300
 
 _LAKE, _LAST_TABLE = "lake", STAGES[-1].table
@@ -55,8 +55,8 @@ def trading_day_is_there(lake: Path, root: str, now: datetime) -> Finding:
         return Finding(True, f"{none}, {root} is not kept current", {})
     return Finding(
         False,
-        f"{due[-1]} is not there, though due by {DEADLINE:%H:%M} New York; the last day there is"
-        f" {due[-1 - behind]}: see whether the evening run failed or has not begun, and"
+        f"{due[-1]} is not there, though due by {DEADLINE:%H:%M} New York; the latest that is there"
+        f" is {due[-1 - behind]}: see whether the evening run failed or never started, and"
         f" materialise what is missing",
         figures,
     )
@@ -81,8 +81,8 @@ def freshness_check(root: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset_key(root, _LAKE),
         name=_CHECK,
-        description=f"The latest trading day is in the lake by {DEADLINE:%H:%M} New York; holidays have"
-        " none.",
+        description=f"The latest trading day is in the lake by {DEADLINE:%H:%M} New York; holidays are"
+        " not trading days.",
         required_resource_keys={"io_manager"},
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:

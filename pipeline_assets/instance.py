@@ -19,6 +19,6 @@ def open_instance() -> dg.DagsterInstance:
     except (OSError, DatabaseError) as error:
         why = getattr(error, "orig", error)
         sys.exit(
-            f"error: no records can be kept in DAGSTER_HOME, {home}: {why}; it must be a folder to"
-            " write to, its path short and without %, its databases whole"
+            f"error: no records can be kept in DAGSTER_HOME, {home}: {why}; it must be a writable"
+            " folder, with a short path without % and undamaged databases"
         )

@@ -12,7 +12,7 @@ CHAIN = [RAW, *(stage.table for stage in STAGES)]
 """All assets of a root, each made of those before it."""
 
 UNDER_ITS_JOB = {REPOSITORY_LABEL_TAG: "__repository__@pipeline_assets.definitions"}
-"""The tag by which the UI lists a run under its job; one that a shell begins has none of its own."""
+"""The tag by which the UI lists a run under its job; a run started in a shell has none of its own."""
 
 trading_day = dg.define_asset_job("trading_day", description="Raw files to setup vectors of a day.")
 

@@ -2,8 +2,8 @@
 
 A source of a column is one whose values can change the column's. What decides which rows there are
 is a source of the columns that say so (`trigger_bar_ts`), not of all columns of the row.
-Constants and what comes from the partition key alone have no source, nor has clean_ticks a table
-upstream.
+Constants, what comes from the partition key alone, and clean_ticks, which has no table upstream, have
+no sources.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

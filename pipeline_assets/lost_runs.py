@@ -1,7 +1,7 @@
 """Runs that were lost are tried again, whenever the daemon looks at them.
 
-That a run failed is recorded as an event, then as the run's status, and at last whether it is to be
-retried. The daemon looks for new events; if one is there before the rest, it takes the run for one
+When a run fails, an event is recorded, then the run's status, and last whether it is to be retried.
+The daemon looks for new events; if it finds one before the rest is recorded, it takes the run for one
 that has not failed, and never looks again.
 """
 
@@ -17,11 +17,11 @@ RETRY_MODULE = "dagster._daemon.auto_run_reexecution.auto_run_reexecution"
 
 PATIENCE_SECONDS = 90
 """How long to wait: status and tag can each take 30 s while many write to SQLite. If they are not there
-by then, their writer was killed, and run monitoring fails the run anew."""
+by then, their writer was killed, and run monitoring fails the run again."""
 
 
 def wait_for_run_ends() -> None:
-    """Have a daemon that loads this code await what is yet to be recorded; elsewhere do nothing."""
+    """Have a daemon that loads this code wait until all is recorded; elsewhere do nothing."""
     if RETRY_MODULE not in sys.modules:
         return
     retries = sys.modules[RETRY_MODULE]

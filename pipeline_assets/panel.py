@@ -19,7 +19,7 @@ from resources.lake import Lake, LakeDay, Made
 from resources.machine import peak_memory
 
 _MOST_SOURCES = 12
-"""More sources of one table than this are counted, not named; the lineage names them."""
+"""If a column has more sources in one table, they are counted, not named; the lineage names them."""
 
 
 class PanelLake(Lake):
@@ -56,14 +56,14 @@ def describe(tables: LakeDay, table: str, seconds: float) -> dict[str, object]:
 
 
 def _eight_digits(figure: Figure) -> Figure:
-    """A figure, of a float its first eight digits: the others are noise."""
+    """A figure, a float to eight digits: the others are noise."""
     return float(f"{figure:.8g}") if isinstance(figure, float) else figure
 
 
 def definition_metadata(root: str, table: str) -> dict[str, object]:
-    """What holds of a table on every day: schema, column lineage, and where it is documented.
+    """What is true of a table on every day: schema, column lineage, and where it is documented.
 
-    It belongs to the asset, not to its materialisations, whose events it would make up to 0.7 MB
+    It is kept with the asset, not with its materialisations, whose events it would make up to 0.7 MB
     larger.
     """
     lineage = {
@@ -94,7 +94,7 @@ def _schema(table: str) -> dg.TableSchema:
 
 
 def _from(column: Column, found: tuple[Source, ...]) -> str:
-    """A column's sources in words, ten levels of one kind as `bid_px_*`, many as their number."""
+    """A column's sources in words: ten levels of one kind as `bid_px_*`, many sources as a number."""
     if [name for _, name in found] == [column.name]:
         return f"; as in `{found[0][0]}`"
     tables = (

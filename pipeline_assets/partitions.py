@@ -53,5 +53,5 @@ def why_closed(day: date) -> str | None:
 
 
 def session_close(day: date) -> datetime:
-    """When the session of a trading day closes, UTC, the hour's rest before the next one included."""
+    """When the session of a trading day closes, UTC, including the hour's break before the next one."""
     return _CALENDAR.session_close(str(day)).to_pydatetime()

@@ -1,7 +1,7 @@
 """All that the process of a run or a date needs, loaded once in the server that it is forked from.
 
-A fork has none of its server's threads, so nothing here runs a query of Polars, whose pool begins with
-the first one, or a kernel. What is loaded is frozen in the end: a fork's garbage collector would walk,
+A fork has none of its server's threads, so nothing here runs a kernel or a Polars query, the first of
+which starts Polars' pool. What is loaded is frozen in the end: a fork's garbage collector would walk,
 and so copy, all of it, 0.2 s each time.
 """
 
@@ -24,7 +24,7 @@ try:
     from pipeline_assets.bulk import bulk
     from pipeline_assets.definitions import defs
 except ValueError:
-    sys.exit(1)  # A setting makes no sense, as whoever began this server says.
+    sys.exit(1)  # A setting makes no sense, as whoever started this server will say.
 
 LATER = (
     "dagster._cli",
@@ -53,7 +53,7 @@ STORAGES = (
 
 
 def cached_kernels() -> Iterator[Dispatcher]:
-    """Every compiled function of our modules that is cached; others are part of these."""
+    """Every cached compiled function of our modules; the uncached ones are parts of these."""
     for name, module in list(sys.modules.items()):
         if name.startswith(COMPILED):
             compiled = (value for value in vars(module).values() if isinstance(value, Dispatcher))
@@ -61,13 +61,13 @@ def cached_kernels() -> Iterator[Dispatcher]:
 
 
 def load_from_cache(kernel: Dispatcher) -> None:
-    """Load what Numba's cache holds of a kernel; on its own Numba does so at the first call."""
+    """Load what Numba's cache holds of a kernel; Numba itself would do so at the first call."""
     for signature, *_ in kernel._cache._cache_file._load_index():
         kernel.compile(signature)
 
 
 def read_migrations_once() -> None:
-    """Have Alembic read the storages' migration scripts here, not anew for every database opened."""
+    """Have Alembic read the storages' migration scripts here, not again for every database opened."""
     sql.ScriptDirectory.from_config = cache(sql.ScriptDirectory.from_config)
     for storage in STORAGES:
         config = sql.get_alembic_config(importlib.import_module(storage).__file__)
@@ -81,7 +81,7 @@ keep_databases_open()
 show_by_thread()
 for kernel in cached_kernels():
     load_from_cache(kernel)
-# A job makes the schema of its config once asked for it, and keeps it.
+# A job makes the schema of its config when first asked for it, and keeps it.
 dg.validate_run_config(defs.get_repository_def().get_job(bulk.name))
 png(notice("Drawn once", "for matplotlib and its fonts"))
 

@@ -31,7 +31,7 @@ DATES_AT_ONCE = "mbp10/dates_at_once"
 POLARS_THREADS = "POLARS_MAX_THREADS"
 
 POLL_SECONDS = 0.1
-"""How often the run looks whether a date's process is still there, if none of them says anything."""
+"""How often the run checks that the dates' processes are still there while none says anything."""
 
 _take_within_a_tick = child_process_executor._poll_for_event
 
@@ -39,7 +39,7 @@ _take_within_a_tick = child_process_executor._poll_for_event
 class ProcessPerDate(dg.Executor):
     """Dagster's multiprocess executor, sized at launch, whose run ends with a summary of its dates.
 
-    Processes are forked from a server that has everything loaded, and runs no query and no kernel
+    Processes are forked from a server that has everything loaded but runs no query and no kernel
     itself. `dates_at_once` tells from the instance and the run's config how many dates fit.
     """
 
@@ -54,7 +54,7 @@ class ProcessPerDate(dg.Executor):
         return RetryMode.DISABLED
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        """Execute the plan; the summary is there even if processes crash or the run is ended.
+        """Execute the plan; the summary is recorded even if processes crash or the run is ended.
 
         Materialisations, recorded by the date's own process, are not passed on: Dagster gathers a
         run's events, and the pictures of a year would fill its memory.
@@ -87,9 +87,9 @@ class ProcessPerDate(dg.Executor):
 def _with_dates_not_begun(
     plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
 ) -> ExecutionPlan:
-    """The plan; if the run re-executes another, with the dates, too, that the other never began.
+    """The plan; if the run re-executes another, it includes the dates that one never began.
 
-    Dagster takes up only those that failed or were interrupted.
+    Dagster re-executes only those that failed or were interrupted.
     """
     if plan_context.dagster_run.tags.get(RESUME_RETRY_TAG) != "true":
         return execution_plan
@@ -108,8 +108,8 @@ def _with_dates_not_begun(
 def wait_for_any_date() -> None:
     """Have this process, a run's, wait for the events of all its dates at once.
 
-    Dagster waits 20 ms for one of the first date, then 20 ms for one of the next. And it waits for ever
-    for the rest of an event of which a killed date wrote half, as it keeps the pipe's other end open too.
+    Dagster waits 20 ms for one of the first date, then 20 ms for one of the next. And it waits forever
+    for the rest of an event that a killed date left half written, as it holds the pipe's other end open.
     """
     queues: WeakSet[Queue] = WeakSet()
 
@@ -145,10 +145,10 @@ def _tagged(
 
 
 def end_with_the_run() -> None:
-    """Have this process, a step's, end as soon as the run's is gone, if that is another.
+    """Have this process, a step's, end as soon as the run's process, if it is another, is gone.
 
     It would do its work for nobody: its events have no reader left, and as soon as they fill
-    their pipe it would wait for one for ever.
+    their pipe it would wait for one forever.
     """
 
     def watch(run: BaseProcess) -> None:

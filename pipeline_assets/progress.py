@@ -1,6 +1,6 @@
 """What a run of the bulk lane says: a line for each date as it ends, and what became of them all.
 
-To the terminal it says nothing else: its events, dozens a date, are for the UI.
+It prints nothing else on the terminal: its events, dozens a date, are for the UI.
 """
 
 import logging
@@ -18,10 +18,10 @@ from dagster._core.log_manager import get_log_record_metadata
 from dagster._utils.error import SerializableErrorInfo
 
 DATES = "dates"
-"""What the summary of a run is called in the metadata of its event."""
+"""The name of a run's summary in the metadata of its event."""
 
 OURS = ("kernels.", "resources.", "pipeline_assets.")
-"""Packages whose errors say all there is to know: what is wrong with which file, and what to do."""
+"""Packages whose errors need no trace: they say what is wrong with which file, and what to do."""
 
 
 @dg.logger(description="What the run says itself, and errors that it has no words for.")
@@ -36,7 +36,7 @@ def terminal(_: dg.InitLoggerContext) -> logging.Logger:
 
 
 class _Said(logging.Formatter):
-    """The time and what was said; of an event all that Dagster has to say, with the trace."""
+    """The time and what was said; for an event, all that Dagster has to say, with the trace."""
 
     def format(self, record: logging.LogRecord) -> str:
         said = get_log_record_metadata(record)
@@ -59,7 +59,7 @@ def _is_for_people(record: logging.LogRecord) -> bool:
 
 
 def is_of_a_date(step: dg.DagsterEvent | IExecutionStep) -> bool:
-    """Whether a step, or the one that an event is of, is a date's; else it is the plan."""
+    """Whether a step, or an event's step, is a date's; else it is the plan."""
     handle = step.step_handle if isinstance(step, dg.DagsterEvent) else step.handle
     return isinstance(handle, ResolvedFromDynamicStepHandle)
 
@@ -89,7 +89,7 @@ class DateResult:
 class Summary:
     """What became of the dates of a run, gathered from its events.
 
-    planned: keys of dates that are planned when it begins, as they are in a re-execution.
+    planned: keys of dates already planned when the run begins, as in a re-execution.
     """
 
     def __init__(self, planned: Iterable[str]) -> None:
@@ -100,7 +100,7 @@ class Summary:
         """Take note of an event, if it is of a date, or plans one.
 
         Returns:
-            What is to be said of the date, if it has ended.
+            The line to print for the date, if it has ended.
         """
         key = getattr(event.step_handle, "mapping_key", None)
         if key is None:
@@ -165,7 +165,7 @@ class Summary:
 
 
 def summary_of(instance: dg.DagsterInstance, run_id: str) -> str:
-    """How many dates of a run were done, and why others were not; nothing if it came to none."""
+    """How many dates of a run were done, and why others were not; "" if it took none."""
     events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     has_table = (it for it in events if DATES in it.dagster_event.engine_event_data.metadata)
     return next((it.dagster_event.message for it in has_table), "")

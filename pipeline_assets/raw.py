@@ -30,7 +30,7 @@ def raw_dbn(instrument: Instrument) -> dg.AssetsDefinition:
         partitions_def=trading_days,
         description="The day's Databento MBP-10 files as the feed delivered them, in the raw folder."
         " Its data version is their content: the same bytes again leave everything downstream fresh,"
-        " others make `clean_ticks` stale; once remade, that makes the next table stale.",
+        " different ones make `clean_ticks` stale; once remade, that makes the next table stale.",
         kinds={"dbn"},
         owners=["team:research"],
         code_version="1",

@@ -1,4 +1,4 @@
-"""Materialisations and checks as Dagster records them: found, and made for the bulk lane."""
+"""Materialisations and checks as Dagster records them: to find them, and to make the bulk lane's."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -41,8 +41,8 @@ def materialisation(
 ) -> dg.AssetMaterialization:
     """A partition's materialisation, with the code and data versions that make it up to date.
 
-    The versions of what the asset is made of are those recorded last, so parents come first. Its
-    own follows from theirs and the code's, unless its content's is given.
+    The versions of the asset's inputs are those recorded last, so parents must be recorded first. Its
+    own data version follows from theirs and the code's, unless it is given.
     """
     parents = {
         dep.asset_key: latest_materialisation(instance, dep.asset_key, day) for dep in asset.deps

@@ -1,4 +1,4 @@
-"""Who starts runs, and can tell whether they still go on."""
+"""The launcher of runs, which can tell whether they still go on."""
 
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
@@ -9,14 +9,14 @@ from resources.machine import is_alive
 class RunLauncher(dg.DefaultRunLauncher):
     """Dagster's launcher of runs as local processes, with an eye on these processes.
 
-    Dagster's own knows of a lost process only as long as the code server that started it lives; what
-    went down with it would seem to go on, and hold its place in the queue. This one looks for the
-    process, also of runs begun in a shell, so all must run on one machine.
+    Dagster's own knows of a lost process only as long as the code server that started it lives; a run
+    that went down with the server would seem to go on, and keep its place in the queue. This one looks
+    for the process, also of runs started in a shell, so all must run on one machine.
     """
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Run monitoring asks this launcher, and fails runs that it gives up."""
+        """Run monitoring asks this launcher, and fails runs whose process is gone."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:

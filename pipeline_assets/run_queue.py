@@ -14,7 +14,7 @@ from pipeline_assets.lost_runs import wait_for_run_ends
 from pipeline_assets.settings import all_roots
 
 # Here, as the daemon loads its run queue before it looks at runs and backfills. A backfill whose code
-# server is gone waits for it, as its runs do; else it fails and takes them off the queue.
+# server is gone then waits for it, as its runs do; else it would fail and take them off the queue.
 wait_for_run_ends()
 os.environ["DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"] = "1"
 
@@ -25,8 +25,8 @@ BULK = {"lane": "bulk"}
 class RunQueue(dg.QueuedRunCoordinator):
     """Dagster's run queue, with a limit that follows the machine and what its dates need.
 
-    A run takes one date. No two of a date run together, whatever their roots, as one might read what
-    the other writes. Bulk runs wait until nothing else runs, and then have the machine to
+    A run takes one date. No two runs of a date go together, whatever their roots, as one might read
+    what the other writes. Bulk runs wait until nothing else runs, and then have the machine to
     themselves.
     """
 
@@ -53,14 +53,14 @@ class RunQueue(dg.QueuedRunCoordinator):
         )
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
-        """Queue a run, tagged with the roots and the date that it is of."""
+        """Queue a run, tagged with its roots and its date."""
         run = context.dagster_run
         self._instance.add_run_tags(run.run_id, root_and_date(run))
         return super().submit_run(context)
 
 
 def root_and_date(run: dg.DagsterRun) -> dict[str, str]:
-    """The tags `root` and `date` of a run, by which it is found: `ES` and `2025-06-05`.
+    """The tags `root` and `date`, by which a run is found: `ES` and `2025-06-05`.
 
     Several roots are joined by commas; a run of the bulk lane has its first and last date.
     """

@@ -1,4 +1,4 @@
-"""Every evening the day whose session has ended, off until switched on in the UI."""
+"""Makes, every evening, the day whose session has ended; off until switched on in the UI."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -14,7 +14,7 @@ from pipeline_assets.settings import all_roots
 from pipeline_assets.stages import STAGES
 
 CAUGHT_UP_DAYS = 7
-"""Trading days an evening looks at: its own, up to five missed ones, and a known one before them."""
+"""Trading days that an evening looks at: its own, up to five missed ones, and a known one before."""
 
 
 @dg.schedule(
@@ -27,8 +27,8 @@ CAUGHT_UP_DAYS = 7
 def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """One run a root at 18:30 New York time; what failed is tried again at 19:30, 20:30 and 21:30.
 
-    What fails in the evening is a file that comes late: the UTC day, and with it a download, ends
-    at 19:00 or 20:00. Asking again by the clock survives a restart and holds no place in the run
+    An evening mostly fails as its file comes late: the UTC day ends at 19:00 or 20:00, and can be
+    downloaded only then. Asking again by the clock survives a restart and holds no place in the run
     queue, as a step that sleeps between its attempts would.
 
     After downtime Dagster evaluates only the last missed tick. That one asks, once, for up to five
@@ -56,9 +56,9 @@ def evening(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.S
 def _wanted(
     instance: dg.DagsterInstance, root: str, days: list[date], today: date
 ) -> Iterator[date]:
-    """Unknown days that follow a known one; today if it is unknown or its run failed.
+    """Unknown days after a known one; today if it is unknown or its run failed.
 
-    A day is known if a run was to make it, or it has its vectors.
+    A day is known if there is a run that was to make it, or if it has its vectors.
     """
     vectors, has_begun = asset_key(root, STAGES[-1].table), False
     for day in days:

@@ -42,12 +42,12 @@ _Files = list[tuple[str, int, int]]
     description="Makes each day whose raw file is new or changed, however late.",
 )
 def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """A run for each day whose raw files are new or changed, delivered late or again included.
+    """A run for each day whose raw files are new or changed, late or repeated deliveries included.
 
     A day is run if the content of its files is not what its `raw_dbn` last recorded, so a file
     replaced by an equal one, or a day made by another lane, asks for nothing. The cursor holds a
     digest of each day's file names, sizes and times; only files of days where it differs are read.
-    While the bulk job is to run or runs, which may make the same days, nothing is looked at.
+    While the bulk job is queued or runs, nothing is looked at, as it may make the same days.
     """
     if _is_bulk_under_way(context.instance):
         return dg.SkipReason("the bulk job is queued or under way, maybe with the same days")

@@ -1,4 +1,4 @@
-"""What the environment decides: where files come from and lie, which roots and contracts there are."""
+"""What the environment decides: where files come from and go, which roots and contracts there are."""
 
 import glob
 import math
@@ -45,8 +45,8 @@ def refuse_unread_home() -> None:
     home = os.environ.get("DAGSTER_HOME", "")
     if glob.escape(home) != home:
         raise ValueError(
-            f"DAGSTER_HOME is {home}, where Dagster finds no dagster.yaml; rename what has [ * or ?"
-            " in its name, or set it to another folder"
+            f"DAGSTER_HOME is {home}, where Dagster finds no dagster.yaml; rename the folder that has"
+            " [ * or ? in its name, or set it to another"
         )
 
 

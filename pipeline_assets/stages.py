@@ -79,7 +79,7 @@ def _clean_ticks(day: TradingDay) -> Made:
 
 
 def _ticks(day: TradingDay, batches: Callable[[kernels.Reading], Iterator[pl.DataFrame]]) -> Made:
-    """The ticks of a day as `batches` takes them out of a reading, of each one if it is read again."""
+    """The ticks of a day, as `batches` takes them from each of its readings."""
     files = raw_files(day.raw, day.instrument.root, day.date)
     records = read_dbn(*files)
 
@@ -93,7 +93,7 @@ def _ticks(day: TradingDay, batches: Callable[[kernels.Reading], Iterator[pl.Dat
 
 @contextmanager
 def _named(day: TradingDay, *sources: Path | str) -> Iterator[None]:
-    """Errors of a day's data name the day and what they are in."""
+    """Have errors of a day's data name the day and the files or table that they are in."""
     try:
         yield
     except kernels.UnusableDay as error:
@@ -175,7 +175,7 @@ STAGES = (
     ),
     Stage(
         "bar5s",
-        "The day in bars of 5 seconds, also where nothing happened: the price (microprice), the"
+        "The day in bars of 5 seconds, even where nothing happened: the price (microprice), the"
         " spread, how deep and how lopsided the book is, as it stands at the bar's end (`_eob`)"
         " and on average over the bar (`_twa`); and what came in during it (`_sum`): orders added"
         " and removed by distance from the price, trades and their aggressors.",
@@ -197,10 +197,10 @@ STAGES = (
     Stage(
         "level_episodes",
         "What price did around every touch of a session level until 13:30 New York: the bars from"
-        " 15 minutes before the touch to 8 minutes or more after it, as far as the session goes,"
-        " and the outcome within 6 minutes: through the level (break), back from it (bounce) or"
-        " neither (chop). Bars after the touch, and columns marked (future), are its future."
-        " Episodes overlap: a bar is in as many rows as episodes.",
+        " 15 minutes before the touch to 8 minutes or more after it, but none after 13:30, and the"
+        " outcome within 6 minutes: through the level (break), back from it (bounce) or neither"
+        " (chop). Bars after the touch, and columns marked (future), are its future. Episodes"
+        " overlap: a bar has a row in each of its episodes.",
         ("bar5s", "session_levels"),
         _level_episodes,
         _NUMBA,
@@ -209,7 +209,7 @@ STAGES = (
     Stage(
         "approach_features",
         "Every bar of every episode as seen from its level: the distance and how fast it changes,"
-        " flows summed since the episode began, the size that lies between price and level, and"
+        " flows summed since the episode began, size and flow on either side of the level, and"
         " summaries of the approach up to the touch (`setup`).",
         ("level_episodes",),
         _approach_features,
@@ -218,9 +218,9 @@ STAGES = (
     ),
     Stage(
         "setup_vectors",
-        "One vector of 147 numbers an episode, what was known as the level was touched and"
-        " nothing later, with the outcome beside it: the table to look for similar setups in, or"
-        " to learn from.",
+        "One vector of 147 numbers per episode: what was known when the level was touched and"
+        " nothing later, with the outcome beside it. The table in which to look for similar setups,"
+        " or from which to learn.",
         ("approach_features",),
         _setup_vectors,
         _POLARS,
@@ -232,10 +232,10 @@ STAGES = (
 def make_tables(
     day: TradingDay, tables: LakeDay, wanted: Collection[str]
 ) -> Iterator[tuple[str, float]]:
-    """Make a day's tables, write them to the lake, and hand on in memory what the next ones need.
+    """Make a day's tables, write them to the lake, and pass on in memory what the next ones need.
 
     Ticks are too many to be held and take longer to read back than to make bars of, so bars are made
-    of them as they are written; the seconds this takes count as theirs.
+    as ticks are written, and the seconds this takes count as the ticks'.
 
     Args:
         day: the day.

@@ -1,4 +1,4 @@
-"""Runs that start without delay: forked from a server that has all loaded, as bulk dates are."""
+"""Runs that start without delay: forked from a server with everything loaded, as bulk dates are."""
 
 import multiprocessing
 import sys
@@ -13,12 +13,12 @@ CODE_SERVER = "dagster._grpc.server"
 def fork_runs() -> None:
     """Have a code server that loads this code fork its runs; elsewhere do nothing.
 
-    Dagster starts a Python for each, which imports everything anew. All else is as Dagster has it: who
-    watches, interrupts and outlives whom. The server to fork from begins with the first run
-    and belongs to one code server, so runs are of the code that the location has loaded.
+    Dagster starts a Python for each, which imports everything again. All else is as in Dagster: who
+    watches, interrupts and outlives whom. The server to fork from starts with the first run and belongs
+    to one code server, so runs use the code that the location has loaded.
 
     If there is none to fork from, as the code is broken by now or its socket is gone, the run is started
-    as Dagster does, and says why if it fails.
+    as Dagster does it, and says why if it fails.
     """
     if CODE_SERVER not in sys.modules:
         return

@@ -92,7 +92,7 @@ FAULTS = [
         True,
         "clean_ticks",
         in_row(0, ts_event=pl.col("ts_event") - timedelta(hours=1)),
-        ("1 tick outside 2025-06-05", "get the file of 2025-06-05 anew"),
+        ("1 tick outside 2025-06-05", "get the file of 2025-06-05 again"),
     ),
     Fault(
         "ticks_are_of_the_day",
@@ -106,7 +106,7 @@ FAULTS = [
         False,
         "clean_ticks",
         lambda t: t.filter(pl.col("ts_event").dt.hour() < 20),
-        ("ticks from 00:00 to 19:5", "closes at 22:00", "get that of 2025-06-05 anew"),
+        ("ticks from 00:00 to 19:5", "closes at 22:00", "get it again for 2025-06-05"),
     ),
     Fault(
         "ticks_span_the_session",

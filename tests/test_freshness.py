@@ -71,7 +71,12 @@ def test_a_missing_day_shows_from_its_deadline_until_it_comes(tmp_path: Path) ->
     late = trading_day_is_there(tmp_path, "ES", at("2025-06-05 19:30"))
     assert not late.passed
     assert late.figures == {"days_behind": 1}
-    for word in ("2025-06-05 is not there", "19:30", "last day there is 2025-06-04", "materialise"):
+    for word in (
+        "2025-06-05 is not there",
+        "19:30",
+        "latest that is there is 2025-06-04",
+        "materialise",
+    ):
         assert word in late.message
     put(tmp_path, date(2025, 6, 5))
     assert trading_day_is_there(tmp_path, "ES", at("2025-06-05 19:31")).passed

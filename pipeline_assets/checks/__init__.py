@@ -56,11 +56,11 @@ CHECKS = (
 )
 
 _READ_ONCE = {"clean_ticks": ticks.Ticks.of}
-"""Of a table too large to be read by each of its checks: what they look at, read once for all."""
+"""For a table too large to be read by each of its checks: what they look at, read once for all."""
 
 
 def findings(tables: LakeDay, table: str) -> Iterator[tuple[Check, Finding]]:
-    """What every check of a table finds."""
+    """What each check of a table finds."""
     looked_at = _READ_ONCE[table](tables) if table in _READ_ONCE else tables
     for check in CHECKS:
         if check.table == table:
@@ -68,9 +68,9 @@ def findings(tables: LakeDay, table: str) -> Iterator[tuple[Check, Finding]]:
 
 
 def judge(tables: LakeDay, table: str) -> list[tuple[Check, Finding]]:
-    """What every check finds of a table just written, which is refused if that is an error.
+    """What every check finds in a table just written; an error refuses the table.
 
-    So it is if a check cannot be made.
+    So does a check that cannot be made.
     """
     try:
         found = list(findings(tables, table))

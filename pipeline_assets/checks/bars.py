@@ -80,6 +80,6 @@ def _totals() -> dict[str, pl.Expr]:
 
 
 def _differs(of: str, plus: str, minus: str) -> pl.Expr:
-    """Whether one sum of a bar is anything but another less a third."""
+    """Whether one sum of a bar is not the second less the third."""
     of, plus, minus = (pl.col(f"bar5s_{name}_sum") for name in (of, plus, minus))
     return of != plus - minus

@@ -10,7 +10,7 @@ from resources.lake import LakeDay
 MIN_EPISODES = 20
 """With fewer, one outcome or value may well be all there is."""
 MAX_OUTCOME_SHARE = 0.95
-"""A market that only ever does one thing at a level is rather a fault of the data."""
+"""If the market only ever does one thing at a level, the data are probably at fault."""
 MAX_SHARE_WITHOUT_OUTCOME = 0.25
 """An outcome is missing where the day ends within six minutes of a touch, which is rare."""
 
@@ -96,7 +96,7 @@ def _of_episodes(tables: LakeDay, is_sound: pl.Expr, fault: str, sound: str) -> 
 
 
 def outcomes_are_plausible(tables: LakeDay) -> Finding:
-    """Of many episodes neither nearly all share one outcome nor many lack one."""
+    """If there are many episodes, not nearly all share one outcome, and few lack one."""
     triggers = tables.scan("level_episodes").filter("is_trigger_bar").select("outcome").collect()
     outcomes = triggers["outcome"]
     shares = {name: float(outcomes.eq_missing(name).mean() or 0.0) for name in OUTCOME.categories}

@@ -15,7 +15,7 @@ class Finding(NamedTuple):
 
 
 def found(fault: str, remedy: str, sound: str, figures: Mapping[str, int | float]) -> Finding:
-    """A finding that fails if there is a fault, which it then names with its remedy."""
+    """A finding that fails if there is a fault, and then names it and its remedy."""
     return Finding(not fault, f"{fault}; {remedy}" if fault else sound, figures)
 
 

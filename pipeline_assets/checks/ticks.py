@@ -24,10 +24,10 @@ NEIGHBOUR_DAYS = 7
 
 
 class Ticks(NamedTuple):
-    """What checks look at: a day's tables, and what one reading of its ticks tells all of them.
+    """What the checks look at: a day's tables, and what one reading of its ticks gives.
 
     Counts are of ticks. late: earlier than the one before. stray: outside the day. first, last: the
-    times of these ticks; None of no ticks.
+    times of these ticks; None if there are no ticks.
     """
 
     tables: LakeDay
@@ -82,14 +82,14 @@ def ticks_are_of_the_day(ticks: Ticks) -> Finding:
     day = ticks.tables.day
     return found(
         f"{counted(ticks.stray, 'tick')} outside {day}" if ticks.stray else "",
-        f"get the file of {day} anew, split by day: its records or its name are of another day",
+        f"get the file of {day} again, split by day: its records or its name are of another day",
         f"every tick lies in {day}",
         {"stray_ticks": ticks.stray},
     )
 
 
 def ticks_span_the_session(ticks: Ticks) -> Finding:
-    """The ticks run from the day's beginning to the session's close, but for a quiet while."""
+    """The ticks run from the day's beginning to the session's close, give or take two quiet hours."""
     if ticks.first is None or ticks.last is None:
         return Finding(True, "no ticks", {"hours_spanned": 0.0})
     opens = datetime.combine(ticks.tables.day, time(), UTC)
@@ -98,7 +98,7 @@ def ticks_span_the_session(ticks: Ticks) -> Finding:
     says = f"ticks from {ticks.first:%H:%M} to {ticks.last:%H:%M} UTC"
     return found(
         "" if is_whole else f"{says}, the session closes at {closes:%H:%M}",
-        f"the file is not the whole day's, or there was a halt: get that of {ticks.tables.day} anew",
+        f"the file is not the whole day's, or there was a halt: get it again for {ticks.tables.day}",
         says,
         {"hours_spanned": (ticks.last - ticks.first) / timedelta(hours=1)},
     )

@@ -9,9 +9,9 @@ from pipeline_assets.words import counted
 from resources.lake import LakeDay
 
 MOST_NAMES = 8
-"""A message that names more dimensions is not read; the rest are counted."""
+"""Most dimensions named in a message; the rest are counted."""
 _MAY_BE_CONSTANT = np.array([dimension.unit in ("flag", "sign") for dimension in VECTOR_DIMS])
-"""What has two values may well have one of them all day: only highs touched, no wall gone."""
+"""Flags and signs may well keep one value all day: only highs touched, no wall gone."""
 
 
 def one_vector_an_episode(tables: LakeDay) -> Finding:
@@ -57,8 +57,8 @@ def no_dimension_is_constant(tables: LakeDay) -> Finding:
         f"the same in all {len(vectors)} episodes: {_names(is_constant)}"
         if is_constant.any()
         else "",
-        f"check that the bars of {tables.day} have the columns behind them, and leave these"
-        " dimensions of the day out of a model",
+        f"check the columns of the bars of {tables.day} that they come from, and leave these"
+        " dimensions of that day out of a model",
         "every dimension varies"
         if is_judged
         else f"too few to tell: {counted(len(vectors), 'episode')}, {MIN_EPISODES} are needed",
