@@ -105,14 +105,18 @@ def read_metadata(path: Path, stream: pa.NativeFile) -> databento_dbn.Metadata:
         metadata = databento_dbn.Metadata.decode(prefix + rest, upgrade_policy=_AS_IS)
     except databento_dbn.DBNError as error:
         raise DbnError(path, f"corrupt DBN header ({error})", REDELIVER) from error
+    if metadata.schema is None or metadata.ts_out:
+        raise DbnError(
+            path,
+            "a live capture, or of several schemas",
+            "use a historical file of schema mbp-10",
+        )
     if metadata.schema != databento_dbn.Schema.MBP_10:
         raise DbnError(
             path,
             f"schema is {metadata.schema}, not mbp-10",
             "request schema mbp-10, and keep other files out of the folder",
         )
-    if metadata.ts_out:
-        raise DbnError(path, "a live capture with ts_out", "use a historical file")
     return metadata
 
 

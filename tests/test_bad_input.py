@@ -92,8 +92,12 @@ UNREADABLE = {
     ),
     "schema mbp-1": (header(schema=Schema.MBP_1), "mbp-1,", "request schema mbp-10"),
     "schema trades": (header(schema=Schema.TRADES), "trades,", "request schema mbp-10"),
-    "mixed schemas": (header(schema=None), "None,", "request schema mbp-10"),
-    "live capture": (header(ts_out=True) + BOOK, "ts_out", "historical"),
+    "live capture": (
+        header(schema=None, mappings={}, stypes=(None, SType.INSTRUMENT_ID)) + BOOK,
+        "a live capture, or of several schemas",
+        "use a historical file of schema mbp-10",
+    ),
+    "send times appended": (header(ts_out=True) + BOOK, "live capture", "historical"),
     "mapped to no id": (
         header(
             mappings={"ESM5": [(DAY, NEXT_DAY, "ES.c.0")]},
