@@ -11,9 +11,7 @@ from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import BinaryIO, TextIO
 
-from dagster._core.execution.compute_logs import _fileno, redirect_to_file
-from dagster._core.storage import local_compute_log_manager
-from dagster._utils import ensure_file
+from dagster._core.execution import compute_logs
 
 POLL_SECONDS = 0.1
 """Most seconds until what a step prints is shown."""
@@ -21,15 +19,7 @@ POLL_SECONDS = 0.1
 
 def show_by_thread() -> None:
     """Have this process, and those forked from it, show by a thread what their steps print."""
-    local_compute_log_manager.mirror_stream_to_file = _mirror
-
-
-@contextmanager
-def _mirror(stream: TextIO, path: str) -> Iterator[None]:
-    """Write what goes to a stream to a file, and show it on the stream too."""
-    ensure_file(path)
-    with _shown(path, stream), redirect_to_file(stream, path):
-        yield
+    compute_logs.tail_to_stream = _shown
 
 
 @contextmanager
@@ -38,11 +28,11 @@ def _shown(path: str, stream: TextIO) -> Iterator[None]:
 
     A stream without a file of its own, as in a test, is not redirected, so there is nothing to show.
     """
-    if _fileno(stream) is None:
+    if (number := compute_logs._fileno(stream)) is None:
         yield
         return
     over = Event()
-    with open(path, "rb") as file, open(os.dup(_fileno(stream)), "wb", buffering=0) as shown:
+    with open(path, "rb") as file, open(os.dup(number), "wb", buffering=0) as shown:
         thread = Thread(target=_copy_until, args=(over, file, shown), daemon=True)
         thread.start()
         try:

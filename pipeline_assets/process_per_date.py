@@ -19,7 +19,6 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
-from dagster._core.storage.tags import RESUME_RETRY_TAG
 from dagster._core.system_config.objects import ResolvedRunConfig
 
 from pipeline_assets.fork_server import PRELOAD
@@ -91,7 +90,7 @@ def _with_dates_not_begun(
 
     Dagster re-executes only those that failed or were interrupted.
     """
-    if plan_context.dagster_run.tags.get(RESUME_RETRY_TAG) != "true":
+    if not plan_context.dagster_run.is_resume_retry:
         return execution_plan
     left = {step.key for step in execution_plan.steps if is_of_a_date(step)}
     past = execution_plan.known_state.parent_state

@@ -64,11 +64,7 @@ def _wanted(
     for day in days:
         run = _latest_run(instance, root, day)
         is_known = run is not None or latest_materialisation(instance, vectors, day) is not None
-        has_failed = (
-            run is not None
-            and run.status is dg.DagsterRunStatus.FAILURE
-            and run.tags.get("dagster/will_retry") != "true"
-        )
+        has_failed = run and run.is_failure and not run.is_complete_and_waiting_to_retry
         if day == today and (has_failed or not is_known):
             yield day
         if day != today and has_begun and not is_known:

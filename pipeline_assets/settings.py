@@ -51,7 +51,7 @@ def refuse_unread_home() -> None:
 
 
 def _folder(variable: str, default: Path) -> Path:
-    path = os.environ.get(variable, str(default))
+    path = os.environ.get(variable, default)
     if not path:
         raise ValueError(f"{variable} is empty; set it to a folder, or unset it for {default}")
     return Path(path).expanduser()
