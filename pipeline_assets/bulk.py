@@ -186,7 +186,7 @@ def _made(
 def one_date(context: dg.OpExecutionContext, config: Backfill) -> Iterator:
     """A date's raw files and tables, each recorded as soon as it is there."""
     end_with_the_run()
-    share_cores(context.run)
+    share_cores(context.instance.get_run_by_id(context.run_id))
     root, label = date_of_key(context.get_mapping_key())
     tables = LakeDay(Path(context.resources.io_manager.base_dir), root, date.fromisoformat(label))
     if RAW in config.stages:

@@ -59,7 +59,7 @@ class ProcessPerDate(dg.Executor):
         run's events, and the pictures of a year would fill its memory.
         """
         at_once = self._dates_at_once(plan_context.instance, plan_context.run_config)
-        plan_context = _tagged(plan_context, {DATES_AT_ONCE: str(at_once)})
+        plan_context.instance.add_run_tags(plan_context.run_id, {DATES_AT_ONCE: str(at_once)})
         execution_plan = _with_dates_not_begun(plan_context, execution_plan)
         wait_for_any_date()
         processes = MultiprocessExecutor(
@@ -125,22 +125,6 @@ def wait_for_any_date() -> None:
 
     child_process_executor._poll_for_event = take
     child_process_executor.TICK = 0
-
-
-def _tagged(
-    plan_context: PlanOrchestrationContext, tags: Mapping[str, str]
-) -> PlanOrchestrationContext:
-    """Tag a run; the context in which its processes know the tags without looking them up."""
-    run = plan_context.dagster_run
-    plan_context.instance.add_run_tags(run.run_id, tags)
-    plan_data = plan_context.plan_data._replace(dagster_run=run.with_tags({**run.tags, **tags}))
-    return PlanOrchestrationContext(
-        plan_data,
-        plan_context.log,
-        plan_context.executor,
-        plan_context.output_capture,
-        plan_context.resume_from_failure,
-    )
 
 
 def end_with_the_run() -> None:
