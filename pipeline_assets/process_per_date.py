@@ -115,8 +115,7 @@ def wait_for_any_date() -> None:
     def take(process: BaseProcess, queue: Queue) -> Any:
         queue._writer.close()
         queues.add(queue)
-        readers = [each._reader for each in queues]
-        connection.wait([reader for reader in readers if not reader.closed], POLL_SECONDS)
+        connection.wait([each._reader for each in queues], POLL_SECONDS)
         try:
             return _take_within_a_tick(process, queue)
         except (EOFError, OSError):

@@ -79,7 +79,7 @@ class DbnRecords:
                 minutes.append(_minutes(batch))
                 yield batch
             if minutes:
-                of_file = pl.concat(minutes).unique()
+                of_file = pl.concat(minutes)
                 for other in before:
                     _refuse_overlap(file.path, of_file, *other)
                 before.append((file.path, of_file))
@@ -93,7 +93,7 @@ def _minutes(batch: pl.DataFrame) -> pl.DataFrame:
     is_book = (pl.col("rtype") == MBP10_RTYPE) & (
         pl.col("flags") & (FLAG_SNAPSHOT | FLAG_BAD_TS_RECV) == 0
     )
-    received = batch.lazy().filter(is_book).select("symbol", "ts_recv").drop_nulls()
+    received = batch.lazy().filter(is_book).select("symbol", "ts_recv")
     return received.with_columns(pl.col("ts_recv").dt.truncate("1m")).unique().collect()
 
 

@@ -67,11 +67,10 @@ def test_what_one_date_says_is_not_kept_waiting_by_a_silent_one(
     take: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     this_process = multiprocessing.current_process()
-    silent, talking, done = queues = [multiprocessing.Queue() for _ in range(3)]
+    silent, talking = queues = [multiprocessing.Queue() for _ in range(2)]
     ends = [Connection(os.dup(queue._writer.fileno()), readable=False) for queue in queues]
-    for queue in (silent, talking, done):
+    for queue in queues:
         assert take(this_process, queue) is None
-    done.close()
     monkeypatch.setattr(process_per_date, "POLL_SECONDS", 100)
     with ThreadPoolExecutor(1) as pool:
         awaited = pool.submit(take, this_process, silent)

@@ -71,7 +71,7 @@ def one_trigger_an_episode(tables: LakeDay) -> Finding:
 
 def bars_run_through_the_trigger(tables: LakeDay) -> Finding:
     """Within every episode bars_to_trigger rises by one."""
-    is_run = (pl.col("bars_to_trigger").diff().drop_nulls() == 1).all()
+    is_run = (pl.col("bars_to_trigger").diff() == 1).all()
     return _of_episodes(
         tables,
         is_run,

@@ -90,7 +90,7 @@ def ticks_are_of_the_day(ticks: Ticks) -> Finding:
 
 def ticks_span_the_session(ticks: Ticks) -> Finding:
     """The ticks run from the day's beginning to the session's close, give or take two quiet hours."""
-    if ticks.first is None or ticks.last is None:
+    if ticks.first is None:
         return Finding(True, "no ticks", {"hours_spanned": 0.0})
     opens = datetime.combine(ticks.tables.day, time(), UTC)
     closes = session_close(ticks.tables.day)
