@@ -28,7 +28,7 @@ from resources.lake import table_path
         ({"start": "2025-6-2", "end": "2025-06-05"}, "'2025-6-2' is not a date"),
         ({"start": "2025-06-31", "end": "2025-07-04"}, "'2025-06-31' is not a date"),
         ({"dates": ["2025-06-05", "2025-06-07"]}, "no trading day: 2025-06-07 (Saturday)"),
-        ({"dates": ["2009-06-05"]}, "not trading days: 2009-06-05; "),
+        ({"dates": ["2009-06-05"]}, "days: 2009-06-05; trading days are those from 2010-06-07"),
         ({"dates": ["2025-06-05"], "stages": ["bars"]}, "not stages: bars; stages are raw_dbn, cl"),
         ({"dates": ["2025-06-05"], "roots": ["SI"]}, "not roots: SI; roots are ES"),
         ({"dates": ["2025-06-05"], "stages": []}, "`roots` or `stages` is empty; name some"),
@@ -66,9 +66,12 @@ def test_a_day_is_made_once_its_last_checks_are_recorded(
     path, key = table_path(tmp_path, "ES", table, day), asset_key("ES", table)
     path.parent.mkdir(parents=True)
     path.touch()
-    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=str(day)))
+    made = dg.AssetMaterialization(key, partition=str(day))
+    instance.report_runless_asset_event(made)
     found = [(check, Finding(True, "", {})) for check in CHECKS if check.table == table]
     for evaluation in evaluations(instance, key, day, found):
         assert _made(instance, tmp_path, "ES", [str(day)], [table]) == set()
         instance.report_runless_asset_event(evaluation)
     assert _made(instance, tmp_path, "ES", [str(day)], [table]) == {str(day)}
+    instance.report_runless_asset_event(made)
+    assert _made(instance, tmp_path, "ES", [str(day)], [table]) == set()

@@ -71,10 +71,19 @@ def test_every_check_has_a_fault() -> None:
     assert {fault.check for fault in FAULTS} | elsewhere == set(BY_NAME)
 
 
-def test_a_low_may_be_the_high(tables: LakeDay) -> None:
+def test_a_later_tick_may_have_a_lower_sequence(tables: LakeDay) -> None:
+    """As one of a snapshot, which has 0."""
+    ticks = tables.scan("clean_ticks").collect()
+    later = ticks["ts_event"].diff().dt.total_nanoseconds().arg_max()
+    tables.hold("clean_ticks", in_row(later, sequence=0)(ticks))
+    assert look("ticks_are_in_time_order", tables).passed
+
+
+@pytest.mark.parametrize("price", [5_950.0, None])
+def test_a_low_may_be_the_high_or_neither_there(price: float | None, tables: LakeDay) -> None:
     levels = tables.scan("session_levels").collect()
-    tables.hold("session_levels", levels.with_columns(level_price=pl.lit(5_950.0)))
-    assert look("lows_lie_below_highs", tables).passed
+    tables.hold("session_levels", levels.with_columns(level_price=pl.lit(price, pl.Float64)))
+    assert all(finding.passed for _, finding in findings(tables, "session_levels"))
 
 
 def test_a_flag_may_be_the_same_all_day(tables: LakeDay) -> None:
