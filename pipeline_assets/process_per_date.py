@@ -9,7 +9,7 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 import polars as pl
@@ -109,18 +109,25 @@ def wait_for_any_date() -> None:
 
     Dagster waits 20 ms for one of the first date, then 20 ms for one of the next. And it waits forever
     for the rest of an event that a killed date left half written, as it holds the pipe's other end open.
+
+    Once a date has ended, each other one is asked twice without waiting: Dagster starts the next date
+    only after it has asked them all.
     """
-    queues: WeakSet[Queue] = WeakSet()
+    asked: WeakKeyDictionary[Queue, int] = WeakKeyDictionary()
 
     def take(process: BaseProcess, queue: Queue) -> Any:
         queue._writer.close()
-        queues.add(queue)
-        connection.wait([each._reader for each in queues], POLL_SECONDS)
+        asked[queue] = asked.get(queue, 0) + 1
+        if asked[queue] > 2:
+            connection.wait([each._reader for each in asked], POLL_SECONDS)
         try:
-            return _take_within_a_tick(process, queue)
+            event = _take_within_a_tick(process, queue)
         except (EOFError, OSError):
             process.join()
             return child_process_executor.PROCESS_DEAD_AND_QUEUE_EMPTY
+        if isinstance(event, child_process_executor.ChildProcessDoneEvent):
+            asked.update(dict.fromkeys(asked, 0))
+        return event
 
     child_process_executor._poll_for_event = take
     child_process_executor.TICK = 0

@@ -20,6 +20,7 @@ from dagster._core.execution.api import create_execution_plan
 from dagster._core.execution.plan.outputs import StepOutputHandle
 from dagster._core.execution.plan.state import KnownExecutionState, PastExecutionState
 from dagster._core.executor import child_process_executor
+from dagster._core.executor.child_process_executor import ChildProcessDoneEvent
 from dagster._core.storage.tags import RESUME_RETRY_TAG
 
 from pipeline_assets import process_per_date
@@ -33,6 +34,8 @@ from pipeline_assets.process_per_date import (
 from pipeline_assets.progress import key_of_date
 from resources.machine import usable_cores
 from tests.place import REPOSITORY
+
+THIS_PROCESS = multiprocessing.current_process()
 
 THREADS = """
 import dagster as dg, polars as pl
@@ -66,18 +69,48 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Callable:
 def test_what_one_date_says_is_not_kept_waiting_by_a_silent_one(
     take: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    this_process = multiprocessing.current_process()
     silent, talking = queues = [multiprocessing.Queue() for _ in range(2)]
-    ends = [Connection(os.dup(queue._writer.fileno()), readable=False) for queue in queues]
-    for queue in queues:
-        assert take(this_process, queue) is None
-    monkeypatch.setattr(process_per_date, "POLL_SECONDS", 100)
+    ends = [say_from_outside(queue) for queue in queues]
+    wait_from_now_on(take, queues, monkeypatch)
     with ThreadPoolExecutor(1) as pool:
-        awaited = pool.submit(take, this_process, silent)
+        awaited = pool.submit(take, THIS_PROCESS, silent)
         talking._sem.acquire()
         ends[1].send("an event")
         assert awaited.result(timeout=50) is None
-    assert take(this_process, talking) == "an event"
+    assert take(THIS_PROCESS, talking) == "an event"
+
+
+def test_the_next_date_is_started_without_waiting_for_what_the_others_say(
+    take: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending, silent = queues = [multiprocessing.Queue() for _ in range(2)]
+    end, _still_open = map(say_from_outside, queues)
+    wait_from_now_on(take, queues, monkeypatch)
+    ending._sem.acquire()
+    end.send(ChildProcessDoneEvent(pid=1))
+    waits, wait = [], process_per_date.connection.wait
+    monkeypatch.setattr(
+        process_per_date.connection,
+        "wait",
+        lambda readers, seconds: waits.append(seconds) or wait(readers, 0),
+    )
+    assert take(THIS_PROCESS, ending).pid == 1
+    waits.clear()
+    for waited in 0, 0, 1, 2:
+        assert take(THIS_PROCESS, silent) is None
+        assert waits.count(process_per_date.POLL_SECONDS) == waited
+
+
+def say_from_outside(queue: Queue) -> Connection:
+    """The end of a date's pipe that its process writes events to."""
+    return Connection(os.dup(queue._writer.fileno()), readable=False)
+
+
+def wait_from_now_on(take: Callable, queues: list[Queue], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask dates until a run would wait for them, then have it wait for long."""
+    for queue in 2 * queues:
+        assert take(THIS_PROCESS, queue) is None
+    monkeypatch.setattr(process_per_date, "POLL_SECONDS", 100)
 
 
 def test_the_rest_of_an_event_is_not_awaited_of_a_date_that_was_killed(take: Callable) -> None:
