@@ -6,6 +6,7 @@ With `--see` its pictures are drawn and its checks looked at too.
 """
 
 import argparse
+import gc
 import json
 import time
 from datetime import date
@@ -39,6 +40,7 @@ def main() -> None:
     from resources.lake import LakeDay
     from resources.machine import peak_memory
 
+    gc.freeze()  # as the definitions do; an exit walks over what is not
     took("imports")
     day = TradingDay(INSTRUMENTS["ES"], options.day, options.raw)
     tables = LakeDay(options.lake, "ES", options.day)
