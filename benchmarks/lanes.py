@@ -56,11 +56,12 @@ def say(text: str) -> None:
 
 
 def simulate(folder: Path, days: Sequence[str], events: int) -> None:
-    """Simulate the raw files of days."""
+    """Simulate the raw files of days, and wait until the disk has them."""
     say(f"simulating {len(days)} dates of {events:,} events")
     for day in days:
         of = date.fromisoformat(day)
         simulate_day(day_file(folder / "raw", "ES", of), of, events=events)
+    os.sync()
 
 
 def compute(folder: Path, days: Sequence[str]) -> float:
