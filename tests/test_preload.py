@@ -12,7 +12,7 @@ import pytest
 from kernels import compiling
 from tests.place import REPOSITORY
 
-AGAIN = """
+MEMORY_TAKEN_AGAIN = """
 import resource
 import numpy as np
 
@@ -128,7 +128,7 @@ def test_polars_reads_how_it_is_to_keep_memory() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_a_process_started_from_here_keeps_the_memory_of_arrays() -> None:
-    start = f"subprocess.run([sys.executable, '-c', {AGAIN!r}])"
+    start = f"subprocess.run([sys.executable, '-c', {MEMORY_TAKEN_AGAIN!r}])"
     assert int(printed_by(f"import pipeline_assets, subprocess, sys; {start}")) < 100
 
 
